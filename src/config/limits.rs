@@ -1,0 +1,142 @@
+//! Every bound of a node, in one place. Each says what happens when it is reached and what it costs. What an operator
+//! would want to change is a configuration key with the same name, and the constant is its default; the bounds of the
+//! protocol itself are in `loquic_wire::limits`.
+
+use std::time::Duration;
+
+use loquic_wire::limits as wire;
+
+// Connections and sessions ------------------------------------------------------------------------------------------
+
+/// Sessions a node holds; the next one is refused with `too_many_sessions`. About 50 KB each when idle.
+pub const SESSIONS_MAX: usize = 20_000;
+
+/// Connections whose handshake is not finished; from half of it on, addresses are validated first (Retry), and past
+/// it new ones are dropped. About 4 KiB each.
+pub const HANDSHAKES_MAX: usize = 4_096;
+
+/// A QUIC handshake that takes longer is dropped.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A session whose `Hello` does not come by then is closed with `unauthenticated`.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A stream whose first frame does not come by then is refused with `stream_timeout`.
+pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often clients are told to send `Ping`.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection on which nothing arrives for this long is dropped: several pings.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a peer may leave a `Closing` unanswered before the connection is closed by force.
+pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a drain waits for sessions to leave after `Goaway`; then they are closed with `draining`.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+// Streams -----------------------------------------------------------------------------------------------------------
+
+/// Streams a client may have open at first. quinn allocates for each allowed stream (2 KiB or so), therefore the limit
+/// starts here and follows what is in use.
+pub const STREAMS_START: u32 = 16;
+
+/// Streams that are allowed beyond those in use.
+pub const STREAMS_AHEAD: u32 = 16;
+
+/// Streams a client may ever have open; the client queues what is past it.
+pub const STREAMS_MAX: u32 = 256;
+
+/// Streams that may wait for `Welcome`; one more ends the session with `too_many_streams`.
+pub const STREAMS_PARKED_MAX: usize = 16;
+
+/// Joins and watches of a session; one more is refused with `too_many_streams`.
+pub const ROOMS_MAX: u32 = 128;
+
+/// Reads of a session at once; one more is refused with `too_many_streams`.
+pub const READS_MAX: u32 = 16;
+
+/// Publish streams of a session; one more is refused with `too_many_streams`.
+pub const PUBLISH_MAX: u32 = 64;
+
+const _: () = assert!(ROOMS_MAX + READS_MAX + PUBLISH_MAX < STREAMS_MAX);
+
+/// Publishes of one stream that may wait for an answer; more end the stream with `flow_control`.
+pub const IN_FLIGHT_MAX: u32 = 8_192;
+
+/// Bytes a client may send on one stream before the server has read them: one full `Publish` and some.
+pub const STREAM_RECEIVE_WINDOW: u32 = 256 * 1024;
+
+/// Bytes a client may send on all its streams before the server has read them. Costs this much at worst for a client
+/// that fills every window. An unread stream never blocks `Ping`: stream windows that are in use add up to less,
+/// because a server task reads every stream, and a paused publish stream holds one window.
+pub const RECEIVE_WINDOW: u32 = 4 * 1024 * 1024;
+
+const _: () = assert!(STREAM_RECEIVE_WINDOW as usize > wire::PAYLOAD_FRAME_BODY_MAX);
+const _: () = assert!(RECEIVE_WINDOW >= 16 * STREAM_RECEIVE_WINDOW);
+
+/// Unacknowledged bytes kept for a connection at first and at least: what a stopped client costs.
+pub const SEND_WINDOW_MIN: u64 = 64 * 1024;
+
+/// Unacknowledged bytes kept for a connection at most; the window follows twice the congestion window in between.
+pub const SEND_WINDOW_MAX: u64 = 1024 * 1024;
+
+// Rooms and cursors -------------------------------------------------------------------------------------------------
+
+/// Bytes of recent records that a room holds in memory. About two seconds of a busy room (500 records/s × 512 B), so a
+/// subscriber that misses one scheduling round or a retransmission never touches the disk.
+pub const TAIL_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes of records that a reader takes at once, from the tail or the log: its turn, then others have theirs.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(TAIL_BYTES_MAX >= 2 * PAGE_BYTES_MAX);
+
+/// How long a room that nobody uses stays in memory.
+pub const ROOM_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Records a `Read` returns at most; a higher limit is cut to it and `more` says so.
+pub const READ_RECORDS_MAX: u32 = 1_000;
+
+/// Rooms a watch by prefix reports at most; more are refused with `flow_control` on that stream.
+pub const WATCH_ROOMS_MAX: usize = 10_000;
+
+/// A watched room's head is sent at most this often.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+// Publishing --------------------------------------------------------------------------------------------------------
+
+/// Bytes of publishes that wait for one room; a full inbox pauses the reading of its publish streams.
+pub const INBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a full inbox pauses a publish stream before its next publish is refused with `overloaded`.
+pub const INBOX_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// What a publisher is told to wait when it is refused with `overloaded`.
+pub const OVERLOAD_RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Bytes one room puts into a batch per round, so that no room keeps others waiting (deficit round-robin).
+pub const ROUND_BYTES: usize = 64 * 1024;
+
+/// Bytes of one partition in one batch.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(ROUND_BYTES <= BATCH_BYTES_MAX);
+
+/// Bytes of records in one chunk of the log; a single larger record has a chunk of its own.
+pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// A producer is forgotten once its last record is trimmed and this long has passed since it.
+pub const PRODUCER_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+// Disk --------------------------------------------------------------------------------------------------------------
+
+/// Free bytes below which publishes are refused with `disk_full`; RocksDB needs room to flush and to compact.
+pub const DISK_FREE_MIN: u64 = 256 * 1024 * 1024;
+
+/// How often the free space and the mark file are looked after.
+pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Unclean starts that a partition remembers; positions from before are answered with `Reset`.
+pub const EPOCHS_MAX: usize = 4_096;
