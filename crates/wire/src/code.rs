@@ -31,7 +31,7 @@ macro_rules! codes {
 
             /// Every code with its name and what it means, in order.
             pub const ALL: &[(Self, &'static str, &'static str)] = &[
-                $((Self::$constant, $name, concat!($($doc),*))),*
+                $((Self::$constant, $name, concat!($($doc),*).trim_ascii())),*
             ];
         }
     };

@@ -2,12 +2,14 @@
 //! Loquic uses, written out so that nothing unmaintained is shipped (RUSTSEC-2025-0141) and so that it can be stricter
 //! and copy less. `tests/oracle.rs` compares it byte for byte with bincode 2.0.1; the golden vectors pin it for good.
 //!
-//! Stricter than bincode: a varint must have its shortest form, a count never exceeds the bytes that are left, and a
-//! byte string is a slice of the frame's own buffer, so decoding allocates nothing by a length it has not checked.
+//! Stricter than bincode: a varint must have its shortest form, a number is below 2^53, a count never exceeds the bytes
+//! that are left, and a byte string is a slice of the frame's own buffer, so decoding allocates nothing by a length it has not checked.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::limits::NUMBER_MAX;
 
 /// Why bytes could not be read as what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum DecodeError {
     /// The bytes ended inside a value.
     #[error("the bytes end inside a value")]
     Truncated,
-    /// A varint was not in its shortest form, or used the reserved first byte 255.
+    /// A varint was not in its shortest form, or began with one of the reserved bytes 254 and 255.
     #[error("a varint is not in its shortest form")]
     Varint,
     /// A number is larger than its field allows.
@@ -97,17 +99,12 @@ impl Reader {
         Ok(self.bytes.slice(start..start + count))
     }
 
-    /// Reads an unsigned varint and demands its shortest form.
+    /// Reads an unsigned varint and demands its shortest form; see [`split_varint`].
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
-        let first = self.array::<1>()?[0];
-        let (value, least) = match first {
-            0..=250 => return Ok(u64::from(first)),
-            251 => (u64::from(u16::from_le_bytes(self.array()?)), 251),
-            252 => (u64::from(u32::from_le_bytes(self.array()?)), 1 << 16),
-            253 => (u64::from_le_bytes(self.array()?), 1 << 32),
-            _ => return Err(DecodeError::Varint),
-        };
-        if value < least { Err(DecodeError::Varint) } else { Ok(value) }
+        let rest = &self.bytes[self.at..];
+        let (value, size) = split_varint(rest)?.ok_or(DecodeError::Truncated)?;
+        self.at += size;
+        Ok(value)
     }
 
     /// Reads a length that must fit what is left of the buffer and `max`.
@@ -139,7 +136,28 @@ impl Reader {
     }
 }
 
-/// Appends an unsigned varint in its shortest form.
+/// The varint that `bytes` begin with and how many bytes it takes; `None` if it is not whole.
+///
+/// Every number of the protocol is below 2^53: a larger one has no exact form in JSON and TypeScript, so a record with
+/// such an id would end the session of each browser that reads it. Where 64 whole bits are wanted, use `[u8; 8]`.
+pub fn split_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, DecodeError> {
+    let (value, size, least) = match *bytes {
+        [] => return Ok(None),
+        [first @ 0..=250, ..] => return Ok(Some((first.into(), 1))),
+        [251, a, b, ..] => (u16::from_le_bytes([a, b]).into(), 3, 251),
+        [252, a, b, c, d, ..] => (u32::from_le_bytes([a, b, c, d]).into(), 5, 1 << 16),
+        [253, a, b, c, d, e, f, g, h, ..] => (u64::from_le_bytes([a, b, c, d, e, f, g, h]), 9, 1 << 32),
+        [251..=253, ..] => return Ok(None),
+        [254 | 255, ..] => return Err(DecodeError::Varint),
+    };
+    match value {
+        _ if value < least => Err(DecodeError::Varint),
+        _ if value > NUMBER_MAX => Err(DecodeError::Range("a number")),
+        _ => Ok(Some((value, size))),
+    }
+}
+
+/// Appends an unsigned varint in its shortest form. Nobody reads one of 2^53 or more; see [`split_varint`].
 pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     if value < 251 {
         out.push(value as u8);
@@ -211,7 +229,9 @@ macro_rules! varint_coding {
     ($($type:ty),*) => {$(
         impl Encode for $type {
             fn encode(&self, out: &mut Vec<u8>) {
-                put_varint(out, u64::from(*self));
+                let value = u64::from(*self);
+                debug_assert!(value <= NUMBER_MAX, "{value} is past 2^53 - 1: no peer takes it");
+                put_varint(out, value);
             }
         }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Code,
+    Code, coded_enum, coded_struct,
     coding::{Decode, DecodeError, Encode, Reader, put_bytes},
-    coded_enum, coded_struct,
     id::{Principal, SessionId},
     limits,
     name::{RoomName, UserName},

@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 
-use crate::{coded_struct, coding::{Decode, DecodeError, Encode, Reader}, id::SessionId, limits};
+use crate::{
+    coded_struct,
+    coding::{Decode, DecodeError, Encode, Reader},
+    id::SessionId,
+    limits,
+};
 
 coded_struct! {
     /// Something that is true for a moment. The receiver keeps the highest stamp of each (sender, slot). As a datagram

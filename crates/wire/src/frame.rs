@@ -3,10 +3,10 @@
 //! [`Decoder`] cuts a stream into frames. It checks a frame's length against the maximum of its kind before it keeps
 //! a byte of the body, skips frames of unknown kinds, and ignores what follows the fields it knows in a body.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    coding::{Decode, DecodeError, Encode, Reader, put_varint},
+    coding::{Decode, DecodeError, Encode, Reader, put_varint, split_varint},
     limits,
     record::Record,
 };
@@ -23,14 +23,22 @@ pub trait Body: Encode + Decode {
     const BODY_BYTES_MAX: usize;
 }
 
-/// Appends a frame.
+/// Appends a frame. The body must keep to its maximum; a peer ends the session over one that does not.
 pub fn put_frame<B: Body>(out: &mut Vec<u8>, body: &B) {
-    let mut bytes = Vec::with_capacity(64);
-    body.encode(&mut bytes);
-    debug_assert!(bytes.len() <= B::BODY_BYTES_MAX, "{} of {} bytes", B::NAME, bytes.len());
-    put_varint(out, bytes.len() as u64);
-    put_varint(out, u64::from(B::KIND));
-    out.extend_from_slice(&bytes);
+    const { assert!(B::KIND <= 250, "the kind takes one byte") };
+    let start = out.len();
+    out.extend_from_slice(&[0, B::KIND as u8]);
+    body.encode(out);
+    let length = out.len() - start - 2;
+    debug_assert!(length <= B::BODY_BYTES_MAX, "{} of {length} bytes", B::NAME);
+    match u8::try_from(length) {
+        Ok(short @ 0..=250) => out[start] = short,
+        _ => {
+            let mut long = Vec::with_capacity(LENGTH_BYTES_MAX);
+            put_varint(&mut long, length as u64);
+            out.splice(start..=start, long);
+        }
+    }
 }
 
 /// A frame as bytes.
@@ -86,7 +94,8 @@ macro_rules! frames {
                 }
             }
 
-            /// Reads a body; `None` if the kind is unknown.
+            /// Reads a body; `None` if the kind is unknown. What follows the last field is ignored: a later version put
+            /// it there.
             fn decode_body(kind: u64, input: &mut Reader) -> Result<Option<Self>, DecodeError> {
                 match kind {
                     $($kind => <$source>::decode(input).map(|body| Some(Self::$name(body))),)*
@@ -209,10 +218,10 @@ pub enum FrameError {
         error: DecodeError,
     },
     /// The body is longer than its kind allows.
-    #[error("a frame of kind {kind:#x} has {length} bytes, its maximum is {max}")]
+    #[error("a frame{} has {length} bytes, its maximum is {max}", kind.map(|kind| format!(" of kind {kind:#x}")).unwrap_or_default())]
     TooLarge {
-        /// The kind on the wire.
-        kind: u64,
+        /// The kind on the wire; `None` if the length is too large for any, so that the kind was not looked at.
+        kind: Option<u64>,
         /// The length announced.
         length: u64,
         /// The longest that is allowed.
@@ -234,18 +243,22 @@ impl FrameError {
     }
 }
 
-/// Longest header: two varints of at most 9 bytes.
-const HEADER_BYTES_MAX: usize = 18;
-
 /// Cuts a stream of bytes, which come in any pieces, into frames.
 ///
-/// Holds at most one incomplete frame and the last piece. When it is empty it holds no memory.
+/// Holds at most one incomplete frame and the whole frames not yet taken: a caller that takes all frames after each
+/// piece holds less than one frame's maximum and one piece. When it is empty it holds no memory.
+///
+/// A header that is malformed or announces too long a body ends it: frames before that header can still be taken,
+/// every further piece is dropped and gets the same error. A malformed body does not, because the frame's end is known;
+/// whether to go on behind it is the caller's decision.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Bytes behind the last complete frame.
+    /// The beginning of a frame whose end has not come.
     partial: BytesMut,
-    /// Whole frames, not yet taken.
+    /// Whole frames, not yet taken, with headers known to be sound.
     whole: Bytes,
+    /// The header that ended it.
+    failed: Option<FrameError>,
 }
 
 impl Decoder {
@@ -256,29 +269,32 @@ impl Decoder {
 
     /// Takes the next piece of the stream.
     ///
-    /// An error says that a header is malformed or names too long a body; frames before it can still be taken.
+    /// An error says that a header is malformed or announces too long a body; frames before it can still be taken.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), FrameError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         self.partial.extend_from_slice(piece);
         let (complete, error) = complete_frames(&self.partial);
         if complete > 0 {
             let fresh = self.partial.split_to(complete).freeze();
             self.whole = if self.whole.is_empty() { fresh } else { [&self.whole[..], &fresh[..]].concat().into() };
         }
-        if self.partial.is_empty() {
+        if self.partial.is_empty() || error.is_some() {
             self.partial = BytesMut::new();
         }
+        self.failed.clone_from(&error);
         error.map_or(Ok(()), Err)
     }
 
     /// The next frame of a known kind; `None` if no whole one is held.
+    ///
+    /// An error is that of one frame's body; the next call goes on behind that frame.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        while !self.whole.is_empty() {
-            let mut header = Reader::new(self.whole.clone());
-            let length = header.varint().map_err(FrameError::Header)? as usize;
-            let kind = header.varint().map_err(FrameError::Header)?;
-            let mut frame = self.whole.split_to(header.position() + length);
-            let body = frame.split_off(header.position());
-            if let Some(frame) = decode(kind, body)? {
+        while let Some(Header { size, kind, body }) = read_header(&self.whole)? {
+            let mut frame = self.whole.split_to(size + body);
+            frame.advance(size);
+            if let Some(frame) = decode(kind, frame)? {
                 return Ok(Some(frame));
             }
         }
@@ -287,17 +303,27 @@ impl Decoder {
 
     /// Whether the stream may end here.
     pub fn finish(&self) -> Result<(), FrameError> {
-        if self.partial.is_empty() { Ok(()) } else { Err(FrameError::Truncated) }
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None if self.partial.is_empty() => Ok(()),
+            None => Err(FrameError::Truncated),
+        }
     }
 
     /// Whether no byte is held, whole frames included.
     pub fn is_empty(&self) -> bool {
-        self.partial.is_empty() && self.whole.is_empty()
+        self.held() == 0
+    }
+
+    /// How many bytes are held: those of whole frames that have not been taken and of one that is incomplete.
+    pub fn held(&self) -> usize {
+        self.partial.len() + self.whole.len()
     }
 }
 
 fn decode(kind: u64, body: Bytes) -> Result<Option<Frame>, FrameError> {
-    let name = || Frame::ALL.iter().find(|(number, ..)| u64::from(*number) == kind).map_or("unknown", |(_, name, _)| name);
+    let name =
+        || Frame::ALL.iter().find(|(number, ..)| u64::from(*number) == kind).map_or("unknown", |(_, name, _)| name);
     Frame::decode_body(kind, &mut Reader::new(body)).map_err(|error| FrameError::Body { name: name(), error })
 }
 
@@ -314,38 +340,35 @@ fn complete_frames(bytes: &[u8]) -> (usize, Option<FrameError>) {
 }
 
 /// The sizes of the header and the body of the frame that `bytes` begin with; `None` if the header is not whole.
+///
+/// An error as soon as the bytes that are there rule out a sound header within its kind's maximum.
 pub fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
-    let start = &bytes[..bytes.len().min(HEADER_BYTES_MAX)];
-    let mut at = 0;
-    let mut number = || -> Result<Option<u64>, FrameError> {
-        let rest = &start[at..];
-        let Some(&first) = rest.first() else { return Ok(None) };
-        let size = match first {
-            0..=250 => 1,
-            251 => 3,
-            252 => 5,
-            253 => 9,
-            _ => return Err(FrameError::Header(DecodeError::Varint)),
-        };
-        if rest.len() < size {
-            return Ok(None);
-        }
-        at += size;
-        if size == 1 {
-            return Ok(Some(u64::from(first)));
-        }
-        Reader::new(Bytes::copy_from_slice(&rest[..size])).varint().map(Some).map_err(FrameError::Header)
-    };
-    let Some(length) = number()? else { return Ok(None) };
-    if length > PAYLOAD as u64 {
-        return Err(FrameError::TooLarge { kind: 0, length, max: PAYLOAD });
-    }
-    let Some(kind) = number()? else { return Ok(None) };
-    let max = Frame::body_bytes_max(kind);
-    if length > max as u64 {
-        return Err(FrameError::TooLarge { kind, length, max });
-    }
-    Ok(Some((at, length as usize)))
+    Ok(read_header(bytes)?.map(|Header { size, body, .. }| (size, body)))
 }
 
+/// What a frame begins with.
+struct Header {
+    /// The bytes it takes itself.
+    size: usize,
+    kind: u64,
+    /// The bytes behind it, within the kind's maximum.
+    body: usize,
+}
+
+fn read_header(bytes: &[u8]) -> Result<Option<Header>, FrameError> {
+    let Some((length, length_size)) = split_varint(bytes).map_err(FrameError::Header)? else { return Ok(None) };
+    if length > PAYLOAD as u64 {
+        return Err(FrameError::TooLarge { kind: None, length, max: PAYLOAD });
+    }
+    let rest = &bytes[length_size..];
+    let Some((kind, kind_size)) = split_varint(rest).map_err(FrameError::Header)? else { return Ok(None) };
+    let max = Frame::body_bytes_max(kind);
+    if length > max as u64 {
+        return Err(FrameError::TooLarge { kind: Some(kind), length, max });
+    }
+    Ok(Some(Header { size: length_size + kind_size, kind, body: length as usize }))
+}
+
+/// The longest varint of a length that any kind allows.
+const LENGTH_BYTES_MAX: usize = 5;
 const _: () = assert!(SMALL <= PAYLOAD && LIST <= PAYLOAD && limits::UNKNOWN_FRAME_BODY_MAX <= PAYLOAD);

@@ -13,6 +13,15 @@ pub const PAYLOAD_FRAME_BODY_MAX: usize = PAYLOAD_BYTES_MAX_HARD + 512;
 /// Largest body of a frame that carries no payload and no list of rooms.
 pub const SMALL_FRAME_BODY_MAX: usize = 2 * 1024;
 
+/// Most records that one `Read` brings; a larger limit is cut to it.
+pub const READ_RECORDS_MAX: u32 = 1000;
+
+/// Streams that may be opened before `Welcome`, beside the control stream; they wait for it. One more ends the session.
+pub const PARKED_STREAMS_MAX: usize = 16;
+
+/// Credit that a client grants at first, at least: below the largest `Record` frame a room may wait for ever.
+pub const CREDIT_BYTES_MIN: u64 = 192 * 1024;
+
 /// Largest body of a frame that carries a token or a list of rooms: 100 rooms of 200 bytes and their lengths.
 pub const LIST_FRAME_BODY_MAX: usize = 32 * 1024;
 
@@ -41,7 +50,7 @@ pub const TEXT_BYTES_MAX: usize = 1024;
 /// Longest bearer token in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// Most entries of a list in any frame.
+/// Most entries of a list in any frame; the frame's own maximum may be reached before.
 pub const LIST_LENGTH_MAX: usize = 1024;
 
 /// Most rooms in one `Peek`.
@@ -50,9 +59,11 @@ pub const PEEK_ROOMS_MAX: usize = 100;
 /// Largest datagram, in bytes: fits the smallest path QUIC allows (1,200) with every header, on both transports.
 pub const DATAGRAM_BYTES_MAX: usize = 1100;
 
-/// Numbers stay below 2^53 so that JSON and TypeScript hold them exactly.
+/// Numbers stay below 2^53 so that JSON and TypeScript hold them exactly. Past it a frame is malformed.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 const _: () = assert!(PAYLOAD_BYTES_MAX_DEFAULT <= PAYLOAD_BYTES_MAX_HARD);
 const _: () = assert!(PEEK_ROOMS_MAX * (ROOM_BYTES_MAX + 3) <= LIST_FRAME_BODY_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX + 4 * TEXT_BYTES_MAX <= LIST_FRAME_BODY_MAX);
+const _: () = assert!(CREDIT_BYTES_MIN as usize > PAYLOAD_FRAME_BODY_MAX + 6);
+const _: () = assert!(TEXT_BYTES_MAX + 64 <= SMALL_FRAME_BODY_MAX);

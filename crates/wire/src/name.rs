@@ -155,13 +155,17 @@ fn check_tenant(text: &str) -> Result<(), NameError> {
     check_segment(text)
 }
 
-/// A pattern over room names: `*` stands for one segment, `**` as the last segment for the rest (one or more).
+/// A pattern over room names: `*` stands for one segment, `**` as the last segment for the rest (one or more). Like a
+/// name it has at most 8 segments and 200 bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomPattern(Arc<str>);
 
 impl RoomPattern {
     /// Checks `text` and takes it as it is.
     pub fn new(text: &str) -> Result<Self, NameError> {
+        if text.len() > limits::ROOM_BYTES_MAX {
+            return Err(NameError::TooLong { what: "room", length: text.len(), max: limits::ROOM_BYTES_MAX });
+        }
         let segments: Vec<&str> = text.split(':').collect();
         if segments.len() > limits::ROOM_SEGMENTS_MAX {
             return Err(NameError::Segments);

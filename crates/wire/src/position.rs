@@ -130,7 +130,8 @@ impl std::str::FromStr for Position {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let number = |part: &str| part.parse().ok();
+        // Exactly what `Display` writes: a position has one text form, so that texts can be compared.
+        let number = |part: &str| part.parse().ok().filter(|number: &u64| number.to_string() == part);
         let (epoch, offset) = text.split_once('-').ok_or(PositionError)?;
         Ok(Self {
             epoch: number(epoch).and_then(Epoch::new).ok_or(PositionError)?,
