@@ -3,7 +3,8 @@
 //! and copy less. `tests/oracle.rs` compares it byte for byte with bincode 2.0.1; the golden vectors pin it for good.
 //!
 //! Stricter than bincode: a varint must have its shortest form, a number is below 2^53, a count never exceeds the bytes
-//! that are left, and a byte string is a slice of the frame's own buffer, so decoding allocates nothing by a length it has not checked.
+//! that are left, and a byte string is a slice of the frame's own buffer, so decoding allocates nothing by a length it
+//! has not checked.
 
 use std::sync::Arc;
 

@@ -111,9 +111,9 @@ coded_struct! {
     pub struct Refused {
         /// Why.
         pub code: Code,
-        /// Why, for a person.
+        /// Why, for a person; at most [`limits::TEXT_BYTES_MAX`].
         pub message: Arc<str>,
-        /// When to try again.
+        /// When to try again; 0 leaves it to the code.
         pub retry_after: Millis,
     }
 }
@@ -251,7 +251,7 @@ coded_struct! {
     pub struct Closing {
         /// Why.
         pub code: Code,
-        /// Why, for a person.
+        /// Why, for a person; at most [`limits::TEXT_BYTES_MAX`].
         pub reason: Arc<str>,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 coded_struct! {
-    /// Publish into a room. The newest `Open` of a producer fences the older ones.
+    /// Publish into a room. The newest `Open` of a (principal, room, producer) fences the older ones.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Open {
         /// The room.
@@ -36,7 +36,7 @@ coded_struct! {
 /// One record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// The last id + 1. A lower one is a retry.
+    /// The last id + 1, at least 1. A lower one is a retry.
     pub id: u64,
     /// What the record is for: a message, or a kind of the application's.
     pub kind: Kind,
@@ -120,7 +120,8 @@ coded_struct! {
 }
 
 coded_struct! {
-    /// One publish is not in the log and used up no id. What was sent behind it fails with `skipped`.
+    /// One publish is not in the log and used up no id. What was sent behind it fails too, with
+    /// `skipped` or `id_gap`.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Nack {
         /// The publish.
