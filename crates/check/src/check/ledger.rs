@@ -159,8 +159,9 @@ impl<'a> Ledger<'a> {
                 entry.known = entry.known.min(publish.returned);
                 continue;
             }
-            let invariant = if entry.acked { Invariant::I3 } else { Invariant::I2 };
-            for invariant in [invariant, Invariant::I12] {
+            let (logged, claimed) = (entry.finals != 0, entry.acked);
+            let broken = [(logged, Invariant::I2), (claimed, Invariant::I3), (true, Invariant::I12)];
+            for (_, invariant) in broken.into_iter().filter(|(applies, _)| *applies) {
                 found.add(invariant, room, offset, who, || {
                     format!("id {} was acked here, but epoch {} holds another record", publish.id, position.epoch)
                 });
@@ -194,6 +195,11 @@ impl<'a> Ledger<'a> {
         found.add(Invariant::I6, room, offset, who, || {
             format!("saw record {hash:x} of epoch {}, others saw {:x}", position.epoch, entry.hash)
         });
+        if entry.acked && entry.finals == 0 {
+            found.add(Invariant::I2, room, offset, who, || {
+                format!("saw record {hash:x} of epoch {}, but {:x} was acked here", position.epoch, entry.hash)
+            });
+        }
         if !self.payloads.contains_key(&(room, hash)) {
             found.add(Invariant::I4, room, offset, who, || format!("record {hash:x} was never published in this room"));
         }
