@@ -51,7 +51,7 @@ pub(crate) fn check(steps: &Steps, floors: &Floors, ledger: &mut Ledger, found: 
 /// The last offset of each room that holds at the end, by everything that is known.
 fn heads(ledger: &Ledger) -> FastMap<Room, u64> {
     let mut heads = FastMap::default();
-    for ((room, position), _) in &ledger.entries {
+    for (room, position) in ledger.entries.keys() {
         if ledger.room(*room).is_live(*position) {
             let head = heads.entry(*room).or_insert(0);
             *head = position.offset.max(*head);

@@ -21,6 +21,10 @@ pub(crate) struct FinalLog {
 pub(crate) struct RoomFacts {
     /// (epoch, first offset), epochs ascending. The first one begins at 1.
     lineage: Vec<(u64, u64)>,
+    /// The lowest first offset from each index of `lineage` on. Equal to `lineage` there unless something was lost.
+    lowest: Vec<u64>,
+    /// Whether nothing was lost, so that first offsets rise with their epochs and can be searched by halves.
+    rising: bool,
     /// Whether a node told the lineage, rather than acks and resets having to show it.
     told: bool,
     pub(crate) finals: Vec<FinalLog>,
@@ -31,20 +35,39 @@ pub(crate) struct RoomFacts {
 impl RoomFacts {
     /// The position of an offset as seen in `epoch`, with the epoch in which its record was written.
     pub(crate) fn owner(&self, epoch: u64, offset: u64) -> Position {
-        let owner = self.lineage.iter().rev().find(|(e, first)| *e <= epoch && *first <= offset);
+        let known = &self.lineage[..self.lineage.partition_point(|(e, _)| *e <= epoch)];
+        let owner = if self.rising {
+            known[..known.partition_point(|(_, first)| *first <= offset)].last()
+        } else {
+            known.iter().rev().find(|(_, first)| *first <= offset)
+        };
         Position { epoch: owner.map_or(epoch, |(e, _)| *e), offset }
     }
 
     /// The last offset of `epoch` that still holds in the lineage as of `later`.
     pub(crate) fn end(&self, epoch: u64, later: u64) -> u64 {
-        let firsts = self.lineage.iter().filter(|(e, _)| epoch < *e && *e <= later).map(|(_, first)| *first);
+        let after = &self.lineage[self.lineage.partition_point(|(e, _)| *e <= epoch)..];
+        let searched = if self.rising { &after[..after.len().min(1)] } else { after };
+        let firsts = searched.iter().take_while(|(e, _)| *e <= later).map(|(_, first)| *first);
         firsts.min().map_or(u64::MAX, |first| first.saturating_sub(1))
     }
 
     /// Whether a position still holds at the end of the run.
     pub(crate) fn is_live(&self, position: Position) -> bool {
-        self.lineage.last().is_none_or(|(last, _)| *last <= position.epoch)
-            || position.offset <= self.end(position.epoch, u64::MAX)
+        let later = self.lineage.partition_point(|(e, _)| *e <= position.epoch);
+        self.lowest.get(later).is_none_or(|first| position.offset < *first)
+    }
+
+    fn set_lineage(&mut self, epochs: BTreeMap<u64, u64>) {
+        self.lineage = epochs.into_iter().collect();
+        if let Some(oldest) = self.lineage.first_mut() {
+            oldest.1 = 1;
+        }
+        self.rising = self.lineage.is_sorted_by_key(|(_, first)| *first);
+        self.lowest = self.lineage.iter().map(|(_, first)| *first).collect();
+        for i in (1..self.lowest.len()).rev() {
+            self.lowest[i - 1] = self.lowest[i - 1].min(self.lowest[i]);
+        }
     }
 
     /// Whether nodes that told their lineage know this epoch.
@@ -132,10 +155,7 @@ impl Facts {
             } else if epochs.len() > 1 {
                 found.note("where no node told a room's lineage, it is taken from acks and resets".to_owned());
             }
-            room.lineage = epochs.into_iter().collect();
-            if let Some(oldest) = room.lineage.first_mut() {
-                oldest.1 = 1;
-            }
+            room.set_lineage(epochs);
         }
     }
 }

@@ -77,8 +77,11 @@ fn drop_end(history: &mut History, random: &mut Random, one: bool) -> bool {
     true
 }
 
+/// Whose log, which session read it, and its records as (offset, hash).
+type Log = (Room, SessionId, Vec<(u64, u64)>);
+
 /// A random log of at least `least` records.
-fn some_log(history: &History, random: &mut Random, least: usize) -> Option<(Room, SessionId, Vec<(u64, u64)>)> {
+fn some_log(history: &History, random: &mut Random, least: usize) -> Option<Log> {
     let i = choose(&history.sessions, random, |_, s| s.kind == Kind::FinalLog)?;
     let session = &history.sessions[i];
     let records = final_records(history, session.room);
@@ -126,7 +129,7 @@ fn swap(history: &mut History, random: &mut Random) -> bool {
 
 fn phantom(history: &mut History, random: &mut Random) -> bool {
     let Some((room, ..)) = some_log(history, random, 0) else { return false };
-    let hash = random.next();
+    let hash = random.number();
     append(history, room, hash) > 0
 }
 

@@ -13,7 +13,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     Mutation::new("ack with the wrong offset", I2, Ground::Whole, wrong_offset),
     Mutation::new("ack with offset 0", I1, Ground::Trimmed, offset_zero),
     Mutation::new("two acks for one offset", I3, Ground::Whole, ack_twice),
-    Mutation::new("retry appended again", I9, Ground::Trimmed, |h, r| retry_appended(h, r)),
+    Mutation::new("retry appended again", I9, Ground::Trimmed, retry_appended),
     Mutation::new("acked publish in the log twice", I3, Ground::Trimmed, acked_twice),
     Mutation::new("retry said to be new", I9, Ground::Trimmed, retry_new),
     Mutation::new("conflict accepted", I9, Ground::Whole, conflict_accepted),

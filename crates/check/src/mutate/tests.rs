@@ -121,7 +121,7 @@ fn a_million_events() {
     let million = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
     let random = &mut Random::new(1);
     let shape = Shape { rooms: 20, subscribers: 4, producers: 4, losses: false, trims: false, ..Shape::random(random) };
-    let shape = Shape { steps: million * 6 / 5, final_logs: true, nodes: 3, ..shape };
+    let shape = Shape { steps: million * 2 / 3, final_logs: true, nodes: 3, ..shape };
     let history = generate(&shape, 1);
     let start = Instant::now();
     let report = check(&history, &shape.promise());

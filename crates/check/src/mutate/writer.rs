@@ -61,7 +61,7 @@ impl Writer {
             Some((id, hash)) => (id, hash, true),
             None => {
                 self.next_id += 1;
-                (self.next_id - 1, world.random.next(), false)
+                (self.next_id - 1, world.random.number(), false)
             }
         };
         self.flights.push_back(Flight { id, hash, invoked, retry, placed: None });
@@ -128,7 +128,7 @@ impl Writer {
 
     fn send_conflict(&mut self, world: &mut World) {
         let Some((id, ..)) = world.random.pick(&self.acked) else { return };
-        let (hash, invoked) = (world.random.next(), world.tick());
+        let (hash, invoked) = (world.random.number(), world.tick());
         self.record(
             world,
             Flight { id, hash, invoked, retry: true, placed: None },
@@ -141,7 +141,7 @@ impl Writer {
         if !self.flights.is_empty() || !self.unknown.is_empty() {
             return;
         }
-        let (id, hash, invoked) = (self.next_id, world.random.next(), world.tick());
+        let (id, hash, invoked) = (self.next_id, world.random.number(), world.tick());
         let flight = Flight { id, hash, invoked, retry: false, placed: None };
         self.record(world, flight, Outcome::Refused { code: RATE_LIMITED });
     }
