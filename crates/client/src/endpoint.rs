@@ -1,0 +1,201 @@
+//! UDP sockets, and the transport's parameters.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use quinn::{EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{address::Address, error::Error, liveness, quic::Quic, subscription::WINDOW_MIN, sync::lock, tls};
+
+/// A UDP socket that clients can share: thousands of sessions over a few sockets, each still with a connection of its own.
+///
+/// A client that is not given one binds its own. It stays open until the last client that uses it is gone.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    inner: quinn::Endpoint,
+}
+
+impl Endpoint {
+    /// Binds a socket; port 0 lets the system choose. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| Error::Connect(format!("cannot bind {address}: {error}").into());
+        let socket = socket(address).map_err(failed)?;
+        let config = EndpointConfig::default();
+        let inner = quinn::Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).map_err(failed)?;
+        Ok(Self { inner })
+    }
+
+    /// The address that it is bound to.
+    pub fn local_address(&self) -> Result<SocketAddr, Error> {
+        self.inner.local_addr().map_err(|error| Error::Connect(error.to_string().into()))
+    }
+
+    pub(crate) async fn connect(&self, config: quinn::ClientConfig, to: SocketAddr, name: &str) -> Result<Quic, Error> {
+        let to = if self.inner.local_addr().is_ok_and(|local| local.is_ipv6()) { mapped(to) } else { to };
+        let connecting =
+            self.inner.connect_with(config, to, name).map_err(|error| Error::Connect(error.to_string().into()))?;
+        Quic::new(connecting).await
+    }
+
+    /// Waits until the other side has been told about closed connections, or has had the time to.
+    pub(crate) async fn wait_idle(&self) {
+        let _ = tokio::time::timeout(CLOSE_WAIT_MAX, self.inner.wait_idle()).await;
+    }
+}
+
+/// Telling the peer takes a packet; its acknowledgement is not worth more of the caller's time.
+const CLOSE_WAIT_MAX: Duration = Duration::from_millis(300);
+
+/// The sockets of one client: one for each address family, bound when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoints {
+    shared: Option<Endpoint>,
+    own: Mutex<[Option<Endpoint>; 2]>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(shared: Option<Endpoint>) -> Self {
+        Self { shared, own: Mutex::default() }
+    }
+
+    /// Connects to the first of the host's addresses that answers.
+    pub(crate) async fn connect(&self, address: &Address, config: &quinn::ClientConfig) -> Result<Quic, Error> {
+        let unresolved = |reason| Error::Connect(format!("cannot resolve {}: {reason}", address.host).into());
+        let resolved = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
+        let mut last = unresolved("it has no address".to_owned());
+        for to in resolved.map_err(|error| unresolved(error.to_string()))? {
+            let attempt = async { self.endpoint(to)?.connect(config.clone(), to, &address.host).await };
+            match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
+                Ok(Ok(link)) => return Ok(link),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = Error::Connect(format!("{to} does not answer").into()),
+            }
+        }
+        Err(last)
+    }
+
+    fn endpoint(&self, to: SocketAddr) -> Result<Endpoint, Error> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.clone());
+        }
+        let slot = &mut lock(&self.own)[usize::from(to.is_ipv6())];
+        if let Some(endpoint) = slot {
+            return Ok(endpoint.clone());
+        }
+        let any = if to.is_ipv6() { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
+        Ok(slot.insert(Endpoint::bind(any)?).clone())
+    }
+
+    /// Waits for the goodbye to be on its way; a shared socket is not waited for, since others keep it busy.
+    pub(crate) async fn wait_idle(&self) {
+        let own = lock(&self.own).clone();
+        for endpoint in own.iter().flatten() {
+            endpoint.wait_idle().await;
+        }
+    }
+}
+
+/// Longest wait for one address of a host. A handshake takes two round trips; QUIC repeats a lost packet after 1 s.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
+/// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs speed.
+fn socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// 20 ms at 1.6 Gbit/s, which is what one core takes in.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// An IPv4 address as a socket of the other family wants it.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        v6 => v6,
+    }
+}
+
+/// The transport's side of a connection.
+pub(crate) fn config(tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, Error> {
+    let crypto =
+        quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| Error::Tls(error.to_string().into()))?;
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().map_err(|_| Error::Tls("a timeout out of range".into()))?));
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// Bytes of records that all rooms of a session together may have on their way to the application.
+pub(crate) const CREDIT_BYTES_SUM: u64 = 128 << 20;
+
+/// What one room gets of it unless the builder says otherwise: more than what a fast peer sends while one grant is on
+/// its way, 10 ms at 800 Mbit/s.
+pub(crate) const CREDIT_BYTES_DEFAULT: u64 = 1 << 20;
+
+/// What a room gets in a session that may hold `rooms_max` of them; see [`rooms_max`] for what follows from it.
+pub(crate) fn credit(wanted: u64, rooms_max: u32) -> u64 {
+    (CREDIT_BYTES_SUM / u64::from(rooms_max.max(1))).min(wanted).max(WINDOW_MIN)
+}
+
+/// How many rooms the sum of the credits has room for, at most `rooms_max`.
+pub(crate) fn rooms_max(credit: u64, rooms_max: u32) -> u32 {
+    u32::try_from(CREDIT_BYTES_SUM / credit).unwrap_or(u32::MAX).min(rooms_max)
+}
+
+/// Streams are always read, so a stream's window only has to cover one round trip; it must not be the narrow place.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+
+/// A bound, not an allocation: memory is used by what has come and has not been read.
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
+
+/// Unacknowledged bytes going up.
+const SEND_WINDOW_BYTES: u64 = 4 << 20;
+
+/// Pings come more often than this, so only a dead connection reaches it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+const _: () = assert!(CREDIT_BYTES_SUM * 2 <= CONNECTION_WINDOW_BYTES as u64, "unread rooms may not stop the session");
+const _: () = assert!(STREAM_WINDOW_BYTES as u64 >= CREDIT_BYTES_DEFAULT, "credit is what limits a room");
+const _: () = assert!(CREDIT_BYTES_SUM / WINDOW_MIN >= 256, "the default limit of a server is reachable");
+const _: () = assert!(liveness::INTERVAL_MAX.as_secs() * 2 <= IDLE_TIMEOUT.as_secs());
+
+/// What a client needs to connect.
+pub(crate) fn client_config(trust: &tls::Trust) -> Result<quinn::ClientConfig, Error> {
+    config(tls::config(trust)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_the_credits_stays_within_half_the_window() {
+        for limit in [0, 1, 16, 64, 256, 1024, u32::MAX] {
+            for wanted in [0, CREDIT_BYTES_DEFAULT, u64::MAX] {
+                let credit = credit(wanted, limit);
+                assert!(
+                    credit * u64::from(rooms_max(credit, limit)) <= CREDIT_BYTES_SUM,
+                    "{limit} rooms, {wanted} bytes"
+                );
+            }
+        }
+        assert_eq!(rooms_max(credit(CREDIT_BYTES_DEFAULT, 256), 256), 256);
+    }
+}

@@ -1,0 +1,21 @@
+//! What a room tells the application.
+
+use loquic_wire::{
+    Record,
+    join::{CaughtUp, Gap, Reset},
+};
+
+/// What comes from a room, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A record. Offsets are dense: between one record and the next nothing is missing, unless a gap says so.
+    Record(Record),
+    /// Records that will not come, and why.
+    Gap(Gap),
+    /// The server has lost what the application has seen behind `valid_to`. Everything behind `valid_to` that is held
+    /// follows, so the application forgets what it has from there on.
+    Reset(Reset),
+    /// Everything up to `head` has been delivered; what follows is live. Comes again after each reconnect.
+    CaughtUp(CaughtUp),
+}

@@ -1,0 +1,119 @@
+//! Publishing into a room, with or without being subscribed to it.
+
+use std::sync::Arc;
+
+use loquic_wire::RoomName;
+use tokio::sync::TryAcquireError;
+
+use crate::{
+    client::Handle,
+    completion::{Ack, Pending, PendingBatch, Waiter},
+    error::Error,
+    message::Message,
+    publishing::Shared,
+};
+
+/// Publishes into one room. Cheap to clone; all clones, and all publishers of the same client and room, share one
+/// numbered stream, so what one task publishes is in the room in the order it was handed over.
+///
+/// While there is no connection, publishes wait in the outbox, which is bounded ([`OutboxBounds`](crate::OutboxBounds)):
+/// once it is full, [`publish`](Self::publish) waits and [`try_publish`](Self::try_publish) refuses. After a reconnect they are
+/// sent again under the same numbers, so that each is in the log exactly once.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+    handle: Arc<Handle>,
+}
+
+impl Publisher {
+    pub(crate) fn new(shared: Arc<Shared>, handle: Arc<Handle>) -> Self {
+        Self { shared, handle }
+    }
+
+    /// The room.
+    pub fn room(&self) -> &RoomName {
+        &self.shared.room
+    }
+
+    /// Publishes, and waits until the record is safe at the room's level of durability.
+    ///
+    /// If the future is dropped after it was polled, the publish may still happen.
+    pub async fn publish(&self, message: impl Into<Message>) -> Result<Ack, Error> {
+        self.enqueue(message).await?.await
+    }
+
+    /// Waits for space in the outbox and hands the message over; the answer comes later. For pipelining: what is
+    /// enqueued one after the other is appended in that order.
+    pub async fn enqueue(&self, message: impl Into<Message>) -> Result<Pending, Error> {
+        let message = self.checked(message.into())?;
+        let cost = self.shared.cost(&message);
+        self.shared.space.acquire_many(cost).await.map_err(|_| Error::Closed)?.forget();
+        self.push(message, cost)
+    }
+
+    /// Hands the message over if the outbox has space, else [`Error::OutboxFull`].
+    pub fn try_publish(&self, message: impl Into<Message>) -> Result<Pending, Error> {
+        let message = self.checked(message.into())?;
+        let cost = self.shared.cost(&message);
+        match self.shared.space.try_acquire_many(cost) {
+            Ok(permits) => permits.forget(),
+            Err(TryAcquireError::NoPermits) => return Err(Error::OutboxFull),
+            Err(TryAcquireError::Closed) => return Err(Error::Closed),
+        }
+        self.push(message, cost)
+    }
+
+    /// Publishes many, in order, and waits for all; one outcome for each.
+    ///
+    /// Costs less than the same number of single publishes: one allocation and one wake-up for the whole batch.
+    pub async fn publish_batch(&self, messages: Vec<Message>) -> Vec<Result<Ack, Error>> {
+        let count = messages.len();
+        match self.enqueue_batch(messages).await {
+            Ok(pending) => pending.await,
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    /// Waits for space in the outbox and hands all messages over; the answers come later. An error says that none was
+    /// taken, because one of them is too large; other failures are outcomes of single messages.
+    pub async fn enqueue_batch(&self, messages: Vec<Message>) -> Result<PendingBatch, Error> {
+        messages.iter().try_for_each(|message| self.check(message))?;
+        let (batch, pending) = PendingBatch::new(self.shared.room.clone(), messages.len());
+        let mut waiters = (0..).map(|index| Waiter::Part(Arc::clone(&batch), index));
+        let mut messages = messages.into_iter().peekable();
+        let mut part = Vec::new();
+        while messages.peek().is_some() {
+            let mut sum = 0;
+            while let Some(message) = messages.next_if(|_| sum < self.shared.cost_part()) {
+                let cost = self.shared.cost(&message);
+                sum = sum.saturating_add(cost);
+                part.extend(waiters.next().map(|waiter| (message, cost, waiter)));
+            }
+            self.shared.space.acquire_many(sum).await.map_err(|_| Error::Closed)?.forget();
+            self.shared.push_all(&mut part);
+        }
+        Ok(pending)
+    }
+
+    /// Waits until everything that was handed over has its answer.
+    pub async fn flush(&self) {
+        self.shared.drained().await;
+    }
+
+    fn push(&self, message: Message, cost: u32) -> Result<Pending, Error> {
+        let (waiter, pending) = Pending::new(self.shared.room.clone());
+        self.shared.push(message, cost, waiter)?;
+        Ok(pending)
+    }
+
+    fn checked(&self, message: Message) -> Result<Message, Error> {
+        self.check(&message).map(|()| message)
+    }
+
+    /// What the server would refuse anyway, without the round trip.
+    fn check(&self, message: &Message) -> Result<(), Error> {
+        let max = self.handle.payload_bytes_max();
+        let length = message.payload.len();
+        if length > max { Err(Error::PayloadTooLarge { length, max }) } else { Ok(()) }
+    }
+}

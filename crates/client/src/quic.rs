@@ -1,0 +1,104 @@
+//! Raw QUIC as a link. The only place beside `endpoint.rs` that names `quinn`.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use loquic_wire::Code;
+use quinn::{ConnectionError, ReadError, VarInt, WriteError};
+
+use crate::{
+    error::Error,
+    link::{Halves, Link, Priority, RecvHalf, SendHalf},
+};
+
+/// One QUIC connection.
+#[derive(Debug)]
+pub(crate) struct Quic {
+    connection: quinn::Connection,
+}
+
+impl Quic {
+    pub(crate) async fn new(connecting: quinn::Connecting) -> Result<Self, Error> {
+        let connection = connecting.await.map_err(|error| match error_of(&error) {
+            Error::Disconnected(reason) => Error::Connect(reason),
+            other => other,
+        })?;
+        Ok(Self { connection })
+    }
+}
+
+impl Link for Quic {
+    fn open(&self, priority: Priority) -> BoxFuture<'_, Result<Halves, Error>> {
+        async move {
+            let (send, recv) = self.connection.open_bi().await.map_err(|error| error_of(&error))?;
+            let _ = send.set_priority(priority as i32);
+            Ok(Halves { send: Box::new(send), recv: Box::new(recv) })
+        }
+        .boxed()
+    }
+
+    fn closed(&self) -> BoxFuture<'_, Error> {
+        self.connection.closed().map(|error| error_of(&error)).boxed()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.connection.close_reason().is_some()
+    }
+
+    fn close(&self, code: Code, reason: &str) {
+        self.connection.close(VarInt::from_u32(code.0.into()), reason.as_bytes());
+    }
+}
+
+impl SendHalf for quinn::SendStream {
+    fn poll_write(&mut self, context: &mut Context<'_>, chunks: &mut [Bytes]) -> Poll<Result<(), Error>> {
+        // `write_chunks` holds no state between polls, so a future that lives for one poll is as good as a lasting one.
+        pin!(self.write_chunks(chunks)).poll(context).map(|result| match result {
+            Ok(_) => Ok(()),
+            Err(WriteError::ConnectionLost(error)) => Err(error_of(&error)),
+            Err(error) => Err(Error::disconnected(error)),
+        })
+    }
+
+    fn finish(&mut self) {
+        // Fails only if the stream has ended already.
+        let _ = quinn::SendStream::finish(self);
+    }
+}
+
+impl RecvHalf for quinn::RecvStream {
+    fn poll_read(&mut self, context: &mut Context<'_>, chunks: &mut [Bytes]) -> Poll<Result<Option<usize>, Error>> {
+        // As above.
+        pin!(self.read_chunks(chunks)).poll(context).map_err(|error| match error {
+            ReadError::ConnectionLost(error) => error_of(&error),
+            error => Error::disconnected(error),
+        })
+    }
+}
+
+/// What the end of a connection means. A close with one of the protocol's codes is as good as a `Closing` frame.
+fn error_of(error: &ConnectionError) -> Error {
+    match error {
+        ConnectionError::ApplicationClosed(close) => match u16::try_from(close.error_code.into_inner()) {
+            Ok(code @ 1000..=5999) => {
+                let message: Arc<str> = String::from_utf8_lossy(&close.reason).into();
+                Error::Refused { code: Code(code), message, retry_after: Duration::ZERO }
+            }
+            _ => Error::disconnected(error),
+        },
+        ConnectionError::TransportError(reason) if is_tls(reason.code) => Error::Tls(reason.to_string().into()),
+        ConnectionError::ConnectionClosed(close) if is_tls(close.error_code) => Error::Tls(close.to_string().into()),
+        ConnectionError::LocallyClosed => Error::Closed,
+        _ => Error::disconnected(error),
+    }
+}
+
+fn is_tls(code: quinn::TransportErrorCode) -> bool {
+    (0x100..0x200).contains(&u64::from(code))
+}

@@ -1,0 +1,239 @@
+//! The task behind one room: joins it in one session after the other and hands over what comes.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use loquic_wire::{
+    Code,
+    code::Action,
+    join::{Credit as CreditFrame, Joined},
+};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, oneshot},
+    time::sleep,
+};
+
+use crate::{
+    backoff::Jitter,
+    core::Core,
+    error::Error,
+    frames::Frames,
+    link::Priority,
+    session::Session,
+    stream::{self, Receiver, Sender},
+    subscription::{Batch, Credit, Ending, Subscription},
+    sync::lock,
+};
+
+/// What has come and has not been taken, between the task and the application. Bounded by the credit.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// Credit has become free.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    /// `None` until the first session says how large it is.
+    credit: Option<Credit>,
+    /// The task has ended, and with which error, if any.
+    ended: Option<Option<Error>>,
+    waker: Option<Waker>,
+}
+
+impl Inbox {
+    /// Takes the next batch and gives back the credit of the last one. `Err(None)` is a quiet end.
+    pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: u64) -> Poll<Result<Batch, Option<Error>>> {
+        let mut state = lock(&self.state);
+        let due = taken > 0 && state.credit.as_mut().is_some_and(|credit| credit.take(taken));
+        let result = match (state.batches.pop_front(), &mut state.ended) {
+            (Some(batch), _) => Poll::Ready(Ok(batch)),
+            (None, Some(error)) => Poll::Ready(Err(error.take())),
+            (None, None) => {
+                if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                    state.waker = Some(context.waker().clone());
+                }
+                Poll::Pending
+            }
+        };
+        drop(state);
+        if due {
+            self.freed.notify_one();
+        }
+        result
+    }
+
+    fn push(&self, batch: Batch) {
+        let mut state = lock(&self.state);
+        let mut due = false;
+        if let Some(credit) = &mut state.credit {
+            credit.queue(batch.bytes);
+            due = batch.events.is_empty() && credit.take(batch.bytes);
+        }
+        let mut waker = None;
+        if !batch.events.is_empty() {
+            state.batches.push_back(batch);
+            waker = state.waker.take();
+        }
+        drop(state);
+        if due {
+            self.freed.notify_one();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn end(&self, error: Option<Error>) {
+        let mut state = lock(&self.state);
+        state.ended.get_or_insert(error);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// What to join with, as soon as the application has taken enough.
+    async fn credit(&self, window: u64) -> u64 {
+        loop {
+            if let Some(credit) = lock(&self.state).credit.get_or_insert_with(|| Credit::new(window)).join() {
+                return credit;
+            }
+            self.freed.notified().await;
+        }
+    }
+
+    fn grant(&self) -> Option<u64> {
+        lock(&self.state).credit.as_mut().and_then(Credit::grant)
+    }
+}
+
+/// The task.
+pub(crate) struct Subscriber {
+    core: Arc<Core>,
+    inbox: Arc<Inbox>,
+    subscription: Subscription,
+    /// The window that was asked for, in place of the session's.
+    credit: Option<u64>,
+    /// Whoever waits for the first `Joined`.
+    opened: Option<oneshot::Sender<Result<Joined, Error>>>,
+    jitter: Jitter,
+    attempt: u32,
+}
+
+impl Subscriber {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        inbox: Arc<Inbox>,
+        subscription: Subscription,
+        credit: Option<u64>,
+        opened: oneshot::Sender<Result<Joined, Error>>,
+    ) -> Self {
+        Self { core, inbox, subscription, credit, opened: Some(opened), jitter: Jitter::new(), attempt: 0 }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let error = self.work().await;
+        if let Some(opened) = self.opened.take() {
+            let _ = opened.send(Err(error.clone()));
+        }
+        self.inbox.end(if matches!(error, Error::Closed) { None } else { Some(error) });
+    }
+
+    /// Returns why the room is left for good.
+    async fn work(&mut self) -> Error {
+        let mut last: Option<Arc<Session>> = None;
+        loop {
+            let session = match self.core.session(last.as_deref()).await {
+                Ok(session) => session,
+                Err(error) => return error,
+            };
+            let Err(error) = self.attend(&session).await;
+            if !session.link.is_closed() {
+                if self.is_final(&error) {
+                    return error;
+                }
+                self.wait(&session, error).await;
+            }
+            last = Some(session);
+        }
+    }
+
+    /// Stays in the room for as long as it lasts.
+    async fn attend(&mut self, session: &Arc<Session>) -> Result<std::convert::Infallible, Error> {
+        let _permit = self.permit(session).await?;
+        let credit = self.inbox.credit(self.credit.unwrap_or(session.credit).min(session.credit)).await;
+        let join = self.subscription.join(credit);
+        let (mut sender, mut receiver) = stream::open(&*session.link, Priority::Bulk, &join).await?;
+        loop {
+            self.step(&mut sender, &mut receiver).await?;
+        }
+    }
+
+    async fn permit(&self, session: &Session) -> Result<OwnedSemaphorePermit, Error> {
+        let rooms = Arc::clone(&session.rooms);
+        if self.opened.is_some() {
+            return rooms.try_acquire_owned().map_err(|_| Error::RoomsFull { max: session.rooms_max });
+        }
+        // After a reconnect the rooms that were joined before queue up, if the new session allows fewer.
+        rooms.acquire_owned().await.map_err(|_| Error::Closed)
+    }
+
+    async fn step(&mut self, sender: &mut Sender, receiver: &mut Receiver) -> Result<(), Error> {
+        tokio::select! {
+            // Reading first: it is what the credit was given for.
+            biased;
+            frames = receiver.read() => match frames? {
+                Some(frames) => self.handle(frames),
+                None => Err(Error::disconnected("the join stream ended")),
+            },
+            () = self.inbox.freed.notified() => match self.inbox.grant() {
+                Some(bytes) => sender.write_frame(&CreditFrame { bytes }).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn handle(&mut self, mut frames: Frames) -> Result<(), Error> {
+        let (batch, ending) = self.subscription.handle(&mut frames)?;
+        self.inbox.push(batch);
+        if let Some(joined) = self.subscription.joined() {
+            self.attempt = 0;
+            if let Some(opened) = self.opened.take() {
+                let _ = opened.send(Ok(joined.clone()));
+            }
+        }
+        match ending {
+            None => Ok(()),
+            Some(Ending::Refused(refused)) => Err(refused.into()),
+            Some(Ending::Left(left)) => Err(Error::code_only(left.code, Default::default())),
+        }
+    }
+
+    fn is_final(&self, error: &Error) -> bool {
+        match error {
+            // One stream too many is a matter of time: the server has not yet seen the end of another one.
+            Error::Refused { code: Code::TOO_MANY_STREAMS, .. } => self.opened.is_some(),
+            Error::Refused { code, .. } => matches!(code.action(), Action::FixRequest | Action::Reauthenticate),
+            Error::Protocol(_) | Error::RoomsFull { .. } => true,
+            _ => false,
+        }
+    }
+
+    async fn wait(&mut self, session: &Session, error: Error) {
+        tracing::debug!(%error, "the join stream ended");
+        let floor = error.retry_after().unwrap_or_default();
+        let delay = self.core.config.backoff.delay(self.attempt, floor, self.jitter.next());
+        self.attempt = self.attempt.saturating_add(1);
+        tokio::select! {
+            () = sleep(delay) => {}
+            _ = session.link.closed() => {}
+        }
+    }
+}
