@@ -93,6 +93,13 @@ pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(TAIL_BYTES_MAX >= 2 * PAGE_BYTES_MAX);
 
+/// Bytes that the tails of all rooms hold together; past it each keeps one page, and readers that are behind read the
+/// log.
+pub const TAILS_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long the tail of a room in which nothing happens stays in memory while somebody is subscribed.
+pub const TAIL_IDLE_MAX: Duration = Duration::from_secs(10);
+
 /// How long a room that nobody uses stays in memory.
 pub const ROOM_IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -137,6 +144,9 @@ pub const DISK_FREE_MIN: u64 = 256 * 1024 * 1024;
 
 /// How often the free space and the mark file are looked after.
 pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the floors of rooms in memory are moved by time alone, and windows of time are dropped.
+pub const TICK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Unclean starts that a partition remembers; positions from before are answered with `Reset`.
 pub const EPOCHS_MAX: usize = 4_096;

@@ -1,37 +1,65 @@
 //! Rooms as sessions see them: attach, read from any position, publish and be answered.
+//!
+//! What a session holds is a [`Room`] (what may be seen of it), a [`Reader`] (a position in it) or a [`Publisher`].
+//! What orders and stores is the journal's thread, which owns all state ([`machine`]) and changes it by the pure
+//! function in [`apply`]. The two meet in the room's view and in the [`inbox`].
 
-use std::sync::Arc;
+mod apply;
+mod duplicates;
+mod floor;
+mod inbox;
+mod live;
+mod machine;
+mod publisher;
+mod reader;
+mod scan;
+mod start;
+mod tail;
+mod trim;
+mod watch;
 
-use bytes::Bytes;
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, atomic::AtomicU64};
+
 use loquic_wire::{
-    Code, Epoch, Offset, ProducerId, RoomName, TenantName, UserName,
-    join::{CaughtUp, From, Gap, Mode, Reset},
-    publish::{Ack, AckRun, Nack, Publish},
-    read::{Range, ReadEnd, ReadHead},
-    watch::{Head, Watch},
+    Code, RoomPattern, TenantName,
+    join::{From, Mode},
+    read::Range,
+    watch::Watch,
 };
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
-/// A room's identity on this server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RoomKey {
-    /// Whose.
-    pub tenant: TenantName,
-    /// Which.
-    pub room: RoomName,
-}
+pub use self::{
+    live::{Answer, Room, Status},
+    publisher::Publisher,
+    reader::{Event, Reader},
+    scan::Scan,
+    watch::Watcher,
+};
+pub use crate::{journal::RoomKey, log::rows::ProducerKey};
 
-/// A producer's identity in a room: the same number from two users is two producers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProducerKey {
-    /// The user that publishes.
-    pub user: UserName,
-    /// The number the client chose.
-    pub producer: ProducerId,
-}
+use self::{
+    inbox::{Inbox, Request, Waiting},
+    live::Tails,
+    machine::Machine,
+    watch::{Selector, Watches},
+};
+use crate::{
+    config::limits,
+    journal::local::{self, Ended, Local},
+    log::{
+        self, MarkFile, Store, StoreError, keys,
+        rows::{Policy, RoomRow},
+    },
+};
 
 /// Why a room cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
+#[error("{message} ({code})")]
 pub struct Refusal {
     /// What the peer is told.
     pub code: Code,
@@ -39,114 +67,222 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Where a room is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    /// The epoch that is being written.
-    pub epoch: Epoch,
-    /// The last committed offset, 0 if there is none.
-    pub head: Offset,
-    /// The oldest offset held; head + 1 if none is.
-    pub floor: Offset,
+/// What rooms need to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Policies by name, the first that matches counts; rooms that match none have the default.
+    pub policies: Vec<(RoomPattern, Policy)>,
+    /// Longest payload in bytes.
+    pub payload_bytes_max: usize,
+    /// Bytes of publishes that wait for one room.
+    pub inbox_bytes_max: usize,
+    /// Bytes of the tail of one room.
+    pub tail_bytes_max: usize,
+    /// Bytes of all tails together.
+    pub tails_bytes_max: usize,
+    /// Free bytes below which publishes are refused.
+    pub disk_free_min: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policies: Vec::new(),
+            payload_bytes_max: loquic_wire::limits::PAYLOAD_BYTES_MAX_DEFAULT,
+            inbox_bytes_max: limits::INBOX_BYTES_MAX,
+            tail_bytes_max: limits::TAIL_BYTES_MAX,
+            tails_bytes_max: limits::TAILS_BYTES_MAX,
+            disk_free_min: limits::DISK_FREE_MIN,
+        }
+    }
+}
+
+/// Counters.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Publishes refused because a room's inbox was full.
+    pub overloaded: AtomicU64,
+}
+
+/// What all rooms of a node share.
+pub(crate) struct Context {
+    inbox: Inbox,
+    store: Arc<dyn Store>,
+    tails: Tails,
+    watches: Watches,
+    policies: Vec<(RoomPattern, Policy)>,
+    payload_bytes_max: usize,
+    inbox_bytes_max: usize,
+    stats: Stats,
+}
+
+impl Context {
+    fn policy(&self, key: &RoomKey) -> Policy {
+        let matching = self.policies.iter().find(|(pattern, _)| pattern.matches(&key.room));
+        matching.map_or_else(Policy::default, |(_, policy)| *policy)
+    }
 }
 
 /// All rooms of a node. Cheap to clone.
 #[derive(Clone)]
-pub struct Rooms {}
+pub struct Rooms {
+    context: Arc<Context>,
+}
+
+/// The journal that serves [`Rooms`].
+pub struct Journal {
+    context: Arc<Context>,
+    thread: Local,
+}
+
+/// Where the store was left and where it is kept.
+pub struct Place {
+    /// The data directory; `None` in tests without a disk.
+    pub directory: Option<std::path::PathBuf>,
+    /// Whether the last process ended in good order, so that nothing can be missing.
+    pub clean: bool,
+    /// The mark file and what it held.
+    pub mark: Option<(MarkFile, Vec<u64>)>,
+}
 
 impl Rooms {
-    /// Brings a room into memory, if it is not there, for as long as the `Arc` is held. A room that has no record yet
-    /// can be attached as well.
-    pub async fn attach(&self, key: &RoomKey) -> Result<Arc<Room>, Refusal> { todo!() }
+    /// Opens the rooms of a store and starts their journal.
+    pub fn open(store: Arc<dyn Store>, place: Place, options: Options) -> Result<(Self, Journal), StoreError> {
+        let context = Arc::new(Context {
+            inbox: Inbox::new(),
+            store: store.clone(),
+            tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
+            watches: Watches::default(),
+            policies: options.policies,
+            payload_bytes_max: options.payload_bytes_max,
+            inbox_bytes_max: options.inbox_bytes_max,
+            stats: Stats::default(),
+        });
+        let (machine, opening) = Machine::open(context.clone(), place.clean, local::now())?;
+        store.write(&opening)?;
+        store.sync()?;
+        let (mark, marked) = place.mark.map_or((None, Vec::new()), |(mark, marked)| (Some(mark), marked));
+        warn_of_loss(&machine, &marked);
+        let options = local::Options { directory: place.directory, disk_free_min: options.disk_free_min, mark };
+        let thread = Local::start(machine, Waiting(context.clone()), store, options)
+            .map_err(|error| StoreError::Failed(format!("cannot start the journal's thread: {error}")))?;
+        Ok((Self { context: context.clone() }, Journal { context, thread }))
+    }
+
+    /// Brings a room into memory, if it is not there, for as long as the `Arc` is held. A room without a record can be
+    /// attached as well.
+    pub async fn attach(&self, key: &RoomKey) -> Result<Arc<Room>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.context.inbox.request(Request::Attach { key: key.clone(), reply });
+        answer.await.unwrap_or_else(|_| Err(ending()))
+    }
 
     /// Opens a producer for publishing and fences its older publishers.
-    pub async fn open(&self, room: &Arc<Room>, producer: ProducerKey) -> Result<Publisher, Refusal> { todo!() }
+    pub async fn open_producer(&self, room: &Arc<Room>, producer: ProducerKey) -> Result<Publisher, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let (replies, answers) = mpsc::unbounded_channel();
+        let producer = Arc::new(producer);
+        let request = Request::Open { room: room.clone(), producer: producer.clone(), replies: replies.clone(), reply };
+        self.context.inbox.request(request);
+        let opening = answer.await.unwrap_or_else(|_| Err(ending()))?;
+        Ok(Publisher::new(room.clone(), producer, opening, (replies, answers)))
+    }
 
     /// Watches heads.
-    pub async fn watch(&self, tenant: &TenantName, what: &Watch) -> Result<Watcher, Refusal> { todo!() }
+    pub async fn watch(&self, tenant: &TenantName, what: &Watch) -> Result<Watcher, Refusal> {
+        match what {
+            Watch::Rooms(rooms) => {
+                // First the watch, then the heads: what moves in between is not missed.
+                let selector = Selector::Rooms(rooms.iter().cloned().collect());
+                let watcher = self.context.watches.add(tenant.clone(), selector);
+                for room in rooms {
+                    let key = RoomKey { tenant: tenant.clone(), room: room.clone() };
+                    let status = self.attach(&key).await?.status();
+                    watcher.note(room, status.epoch, status.head);
+                }
+                Ok(watcher)
+            }
+            Watch::Prefix(prefix) => self.watch_prefix(tenant, prefix).await,
+        }
+    }
+
+    async fn watch_prefix(&self, tenant: &TenantName, prefix: &Arc<str>) -> Result<Watcher, Refusal> {
+        let watcher = self.context.watches.add(tenant.clone(), Selector::Prefix(prefix.clone()));
+        let (context, tenant, text) = (self.context.clone(), tenant.clone(), prefix.clone());
+        let listed = tokio::task::spawn_blocking(move || list(&*context.store, &tenant, &text)).await;
+        let rooms = match listed {
+            Ok(Ok(rooms)) => rooms,
+            failed => {
+                error!(?failed, "the rooms cannot be listed");
+                return Err(Refusal { code: Code::INTERNAL, message: "the rooms cannot be listed".into() });
+            }
+        };
+        if rooms.len() > limits::WATCH_ROOMS_MAX {
+            let message = format!("more than {} rooms begin with '{prefix}'", limits::WATCH_ROOMS_MAX);
+            return Err(Refusal { code: Code::FLOW_CONTROL, message });
+        }
+        for (key, row) in rooms {
+            let epoch = row.lineage.last().map_or(loquic_wire::Epoch::ZERO, |stretch| stretch.epoch);
+            watcher.note(&key.room, epoch, row.head);
+        }
+        Ok(watcher)
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.context.stats
+    }
 }
 
-/// A room in memory.
-pub struct Room {}
+impl Journal {
+    /// Ends the journal when everything that waits is done.
+    pub fn end(self) -> Ended {
+        self.context.inbox.end();
+        self.thread.join()
+    }
+}
 
 impl Room {
-    /// The node's number for it.
-    pub fn handle(&self) -> u32 { todo!() }
-    /// Where it is.
-    pub fn status(&self) -> Status { todo!() }
-    /// A subscription that starts at `from`. A position past the head is refused with `position_ahead`.
-    pub fn reader(self: &Arc<Self>, from: From, mode: Mode) -> Result<Reader, Refusal> { todo!() }
+    /// A subscription that starts at `from`, and where the room was at that moment. A position past the head is refused
+    /// with `position_ahead`.
+    pub fn reader(self: &Arc<Self>, from: From, mode: Mode) -> Result<(Reader, Status), Refusal> {
+        Reader::new(self.clone(), from, mode)
+    }
+
     /// One bounded look into the log.
-    pub fn scan(self: &Arc<Self>, range: Range, limit: u32) -> Scan { todo!() }
+    pub fn scan(self: &Arc<Self>, range: Range, limit: u32) -> Scan {
+        Scan::new(self.clone(), range, limit)
+    }
 }
 
-/// One thing that a subscription sends. Records come as encoded `Record` frames.
-#[derive(Debug)]
-pub enum Event {
-    /// Whole frames, to be written in order; together `bytes` long, which is at most the credit given.
-    Records { frames: Vec<Bytes>, bytes: u64 },
-    /// Offsets that will not come.
-    Gap(Gap),
-    /// The position does not hold.
-    Reset(Reset),
-    /// The seam between the past and the present.
-    CaughtUp(CaughtUp),
-    /// The log cannot be read; the subscription is over.
-    Failed(Code),
+fn list(store: &dyn Store, tenant: &TenantName, prefix: &str) -> Result<Vec<(RoomKey, RoomRow)>, StoreError> {
+    let (from, until) = keys::rooms(tenant, prefix);
+    let mut rooms = Vec::new();
+    store.scan(log::Space::Meta, &from, &until, &mut |key, value| {
+        let named = keys::parse_room(key).map(|(tenant, room)| RoomKey { tenant, room });
+        if let (Some(key), Ok(row)) = (named, log::rows::decode(value.to_vec())) {
+            rooms.push((key, row));
+        }
+        if rooms.len() > limits::WATCH_ROOMS_MAX { log::Next::Stop } else { log::Next::Continue }
+    })?;
+    Ok(rooms)
 }
 
-/// A subscription: a position that walks the log.
-pub struct Reader {}
-
-impl Reader {
-    /// Waits for the next event; records of at most `credit` bytes and at most one page. Waits for ever while only
-    /// records that do not fit the credit are there. Cancel-safe: dropping the future loses nothing.
-    pub async fn next(&mut self, credit: u64) -> Event { todo!() }
+/// The store came back with less than had been synced: that must not go unnoticed.
+fn warn_of_loss(machine: &Machine, marked: &[u64]) {
+    use crate::journal::Applier;
+    for (partition, (recovered, marked)) in machine.applied().iter().zip(marked).enumerate() {
+        if recovered < marked {
+            error!(
+                partition,
+                recovered,
+                marked,
+                "the log has LOST batches that had been synced; a new epoch begins, clients are told with Reset. Run `loquic log verify`"
+            );
+        }
+    }
 }
 
-/// One bounded look into the log.
-pub struct Scan {}
-
-impl Scan {
-    /// Where the room was when the scan began.
-    pub fn head(&self) -> ReadHead { todo!() }
-    /// The next records or gap; `None` at the end.
-    pub async fn next(&mut self) -> Option<Event> { todo!() }
-    /// What was sent; after `next` returned `None`.
-    pub fn end(&self) -> ReadEnd { todo!() }
-}
-
-/// An answer to publishes; exactly one answer for each publish, in the order they were offered.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    Ack(Ack),
-    AckRun(AckRun),
-    Nack(Nack),
-}
-
-/// The publishing side of one `Open`.
-pub struct Publisher {}
-
-impl Publisher {
-    /// The producer's last id in the room when it was opened.
-    pub fn last_id(&self) -> u64 { todo!() }
-    /// How many publishes were offered and not answered yet.
-    pub fn in_flight(&self) -> u32 { todo!() }
-    /// Whether the room's inbox is full: do not read on, keep calling `next`.
-    pub fn is_paused(&self) -> bool { todo!() }
-    /// Takes publishes in order. Checks kinds, flags and sizes; what is wrong is answered with a `Nack` in its turn.
-    /// Must not be called while paused.
-    pub fn offer(&mut self, publishes: Vec<Publish>) { todo!() }
-    /// Waits for the next answers. Also what moves a paused offer on. Cancel-safe. Pending for ever when nothing is in
-    /// flight. `Err` when the publisher is fenced by a newer one or the node stops: send `Left{code}`-like refusal and end.
-    pub async fn next(&mut self) -> Result<Vec<Answer>, Code> { todo!() }
-}
-
-/// The heads of watched rooms.
-pub struct Watcher {}
-
-impl Watcher {
-    /// Waits for heads that moved since the last call; only the newest of each room. The first call returns all heads
-    /// known. Cancel-safe.
-    pub async fn next(&mut self) -> Vec<Head> { todo!() }
+fn ending() -> Refusal {
+    Refusal { code: Code::DRAINING, message: "the node is shutting down".into() }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicUsize},
 };
 
-use loquic_wire::{Code, ProducerId, RoomName, limits};
+use loquic_wire::{ProducerId, RoomName, limits};
 use tokio::sync::watch;
 
 use crate::{
@@ -121,7 +121,7 @@ impl Core {
         });
         let Some(last) = last else { return };
         if let Phase::Online(session) = last {
-            session.link.close(Code::DONE, "");
+            session.link.close();
         }
         let reason = if matches!(error, Error::Closed) { None } else { Some(error.clone()) };
         self.status.send_replace(Status::Closed { error: reason });

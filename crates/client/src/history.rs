@@ -54,6 +54,7 @@ pub(crate) async fn read(core: &Core, room: RoomName, range: Range, limit: u32) 
             Ok(history) => return Ok(history),
             Err(error) => error,
         };
+        session.close_if_broken(&error);
         if !session.link.is_closed() {
             attempt += 1;
             let passes =

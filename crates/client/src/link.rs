@@ -8,7 +8,6 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use loquic_wire::Code;
 
 use crate::error::Error;
 
@@ -22,8 +21,8 @@ pub(crate) trait Link: fmt::Debug + Send + Sync {
 
     fn is_closed(&self) -> bool;
 
-    /// Closes at once; what is buffered is dropped.
-    fn close(&self, code: Code, reason: &str);
+    /// Closes at once; what is buffered is dropped. Reasons travel in frames.
+    fn close(&self);
 }
 
 /// A bidirectional stream.

@@ -258,6 +258,7 @@ impl Publishing {
     }
 
     async fn handle_failure(&mut self, session: &Session, error: Error) {
+        session.close_if_broken(&error);
         if session.link.is_closed() {
             return;
         }

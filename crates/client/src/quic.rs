@@ -2,14 +2,11 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use loquic_wire::Code;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 use crate::{
@@ -51,8 +48,8 @@ impl Link for Quic {
         self.connection.close_reason().is_some()
     }
 
-    fn close(&self, code: Code, reason: &str) {
-        self.connection.close(VarInt::from_u32(code.0.into()), reason.as_bytes());
+    fn close(&self) {
+        self.connection.close(VarInt::from_u32(0), b"");
     }
 }
 
@@ -82,16 +79,9 @@ impl RecvHalf for quinn::RecvStream {
     }
 }
 
-/// What the end of a connection means. A close with one of the protocol's codes is as good as a `Closing` frame.
+/// What the end of a connection means. Reasons of the protocol travel in frames and never in QUIC's close.
 fn error_of(error: &ConnectionError) -> Error {
     match error {
-        ConnectionError::ApplicationClosed(close) => match u16::try_from(close.error_code.into_inner()) {
-            Ok(code @ 1000..=5999) => {
-                let message: Arc<str> = String::from_utf8_lossy(&close.reason).into();
-                Error::Refused { code: Code(code), message, retry_after: Duration::ZERO }
-            }
-            _ => Error::disconnected(error),
-        },
         ConnectionError::TransportError(reason) if is_tls(reason.code) => Error::Tls(reason.to_string().into()),
         ConnectionError::ConnectionClosed(close) if is_tls(close.error_code) => Error::Tls(close.to_string().into()),
         ConnectionError::LocallyClosed => Error::Closed,

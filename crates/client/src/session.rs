@@ -108,6 +108,14 @@ impl Session {
         (session, inbox)
     }
 
+    /// A peer that breaks the protocol is not talked to any further; the next connection may go better.
+    pub(crate) fn close_if_broken(&self, error: &Error) {
+        if matches!(error, Error::Protocol(_)) {
+            tracing::warn!(%error, node = %self.welcome.node, "closing the connection");
+            self.link.close();
+        }
+    }
+
     /// Waits until no publish waits for its answer any more.
     async fn published(&self) {
         let all = permits(self.welcome.limits.publish_max) as u32;
@@ -134,7 +142,7 @@ pub(crate) async fn greet(
         Ok((sender, receiver, frames, welcome))
     };
     let greeted = timeout(ANSWER_MAX, greeting).await.unwrap_or(Err(Error::TimedOut));
-    let (sender, receiver, frames, welcome) = greeted.inspect_err(|_| link.close(Code::DONE, ""))?;
+    let (sender, receiver, frames, welcome) = greeted.inspect_err(|_| link.close())?;
     let liveness = Liveness::new(welcome.ping_interval.into(), Instant::now());
     let (session, inbox) = Session::new(link, welcome, generation, config);
     let session = Arc::new(session);
@@ -177,7 +185,7 @@ impl Control {
                 Err(end) => break end,
             }
         };
-        self.session.link.close(Code::DONE, "");
+        self.session.link.close();
         end
     }
 

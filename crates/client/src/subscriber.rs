@@ -155,10 +155,11 @@ impl Subscriber {
                 Err(error) => return error,
             };
             let Err(error) = self.attend(&session).await;
+            session.close_if_broken(&error);
+            if self.is_final(&error) {
+                return error;
+            }
             if !session.link.is_closed() {
-                if self.is_final(&error) {
-                    return error;
-                }
                 self.wait(&session, error).await;
             }
             last = Some(session);

@@ -5,7 +5,7 @@ use loquic_wire::{
     Epoch, Offset, Position, Record, RoomName,
     control::Refused,
     frame::Body,
-    join::{CaughtUp, From, Gap, Join, Joined, Left, Mode, PresenceLevel, Reset},
+    join::{CaughtUp, From, Gap, GapReason, Join, Joined, Left, Mode, PresenceLevel, Reset},
     limits,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Subscription {
     position: Option<Position>,
     /// What `Joined` said on this stream; `None` before. The epoch moves with a `Reset`.
     joined: Option<Joined>,
+    /// Nothing has come behind a `Reset`: what is not held any more need not be announced there.
+    is_reset: bool,
     senders: Senders,
 }
 
@@ -48,12 +50,13 @@ pub(crate) enum Ending {
 impl Subscription {
     pub(crate) fn new(room: RoomName, start: From, mode: Mode) -> Self {
         let position = if let From::After(position) = start { Some(position) } else { None };
-        Self { room, start, mode, position, joined: None, senders: Senders::default() }
+        Self { room, start, mode, position, joined: None, is_reset: false, senders: Senders::default() }
     }
 
     /// The first frame of the next stream.
     pub(crate) fn join(&mut self, credit: u64) -> Join {
         self.joined = None;
+        self.is_reset = false;
         let from = self.position.map_or(self.start, From::After);
         Join { room: self.room.clone(), from, mode: self.mode, credit, presence: PresenceLevel::None }
     }
@@ -73,6 +76,9 @@ impl Subscription {
                 }
                 let record = frames.record(&mut self.senders)?;
                 batch.bytes += size as u64;
+                if let Some(gap) = self.gap_behind_reset(record.offset) {
+                    batch.events.push(Event::Gap(gap));
+                }
                 if self.advance(record.offset, record.offset)? {
                     batch.events.push(Event::Record(record));
                 }
@@ -101,6 +107,7 @@ impl Subscription {
                 let joined = self.joined.as_mut().ok_or_else(before_joined)?;
                 joined.epoch = reset.epoch;
                 self.position = Some(Position { epoch: reset.epoch, offset: reset.valid_to });
+                self.is_reset = true;
                 batch.events.push(Event::Reset(reset));
             }
             CaughtUp::KIND => {
@@ -133,6 +140,17 @@ impl Subscription {
         let offset = self.position.map_or(head, |position| position.offset.max(head));
         self.position = Some(Position { epoch, offset });
         Ok(())
+    }
+
+    /// Behind a `Reset` the server may go on at the floor without a word. The application gets one.
+    fn gap_behind_reset(&mut self, offset: Offset) -> Option<Gap> {
+        if !std::mem::take(&mut self.is_reset) {
+            return None;
+        }
+        let position = self.position.as_mut().filter(|position| offset > position.offset.next())?;
+        let gap = Gap { from: position.offset.next(), to: offset.previous(), reason: GapReason::Retention };
+        position.offset = gap.to;
+        Some(gap)
     }
 
     /// Moves over `from..=to`; `false` if all of that was known before.

@@ -1,4 +1,4 @@
-use loquic_wire::{Code, Flags, Format, Frame, Kind, ProducerTag, Time, UserName, join::GapReason};
+use loquic_wire::{Code, Flags, Format, Frame, Kind, ProducerTag, Time, UserName};
 use proptest::prelude::*;
 
 use super::*;
@@ -106,6 +106,16 @@ fn a_reset_moves_the_position_back() {
     assert_eq!(events[0], Event::Reset(reset));
     assert_eq!(offsets(&events), [4, 5]);
     assert_eq!(subscription.join(1).from, From::After(position(8, 5)));
+}
+
+#[test]
+fn what_is_missing_behind_a_reset_is_said_in_any_case() {
+    let mut subscription = subscription(From::After(position(7, 5)));
+    let reset = Reset { epoch: epoch(8), valid_to: offset(0), head: offset(9) };
+    let events = feed(&mut subscription, &[joined(8, 9), reset.into(), record(4), record(5)]);
+    assert_eq!(events[1], Event::Gap(Gap { from: offset(1), to: offset(3), reason: GapReason::Retention }));
+    assert_eq!(offsets(&events), [4, 5]);
+    assert!(subscription.handle(&mut Frames::of(&[record(7)])).is_err(), "only the first may jump");
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Supervisor {
             _ => *phase = Phase::Online(Arc::clone(session)),
         });
         if closed {
-            return session.link.close(loquic_wire::Code::DONE, "");
+            return session.link.close();
         }
         let (session, node, principal) = (welcome.session, Arc::clone(&welcome.node), welcome.principal.clone());
         self.core.status.send_replace(Status::Online { session, node, principal });

@@ -139,6 +139,7 @@ impl Watcher {
                 Err(error) => return error,
             };
             let Err(error) = self.follow(&session, &mut attempt).await;
+            session.close_if_broken(&error);
             if !session.link.is_closed() {
                 let is_final = error
                     .code()

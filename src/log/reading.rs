@@ -1,0 +1,182 @@
+//! Finding things in the log: the chunk that holds an offset, the offset of an id, the first offset at a time.
+//! Everything here blocks.
+
+use bytes::Bytes;
+use loquic_wire::{
+    Offset, Record, Time,
+    coding::{Decode, Reader},
+    frame,
+};
+
+use super::{
+    chunk::{Chunk, ChunkError},
+    keys::{self, RoomId},
+    rows::{self, DedupeRow, ProducerKey, RoomRow, Segment},
+    store::{Next, Space, Store, StoreError},
+};
+
+/// Why something could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A chunk is damaged.
+    #[error("the chunk that ends at offset {last} is damaged: {error}")]
+    Chunk {
+        /// The offset in its key.
+        last: Offset,
+        /// What is wrong.
+        error: ChunkError,
+    },
+    /// A row does not decode.
+    #[error("the {what} row is damaged: {error}")]
+    Row {
+        /// Which row.
+        what: &'static str,
+        /// What is wrong.
+        error: loquic_wire::coding::DecodeError,
+    },
+}
+
+/// The first chunk of the space whose last offset is `from` or later.
+pub fn chunk_at(store: &dyn Store, room: RoomId, space: Space, from: Offset) -> Result<Option<Chunk>, ReadError> {
+    let mut chunks = chunks(store, room, space, from, 1)?;
+    Ok(chunks.pop())
+}
+
+/// Chunks of the space from the one that holds `from` on, until they hold `bytes_max` bytes; at least one if there is.
+pub fn chunks(
+    store: &dyn Store,
+    room: RoomId,
+    space: Space,
+    from: Offset,
+    bytes_max: usize,
+) -> Result<Vec<Chunk>, ReadError> {
+    let (start, end) = keys::chunks_from(room, from);
+    let (mut chunks, mut bytes, mut failed) = (Vec::new(), 0, None);
+    store.scan(space, &start, &end, &mut |key, value| {
+        match decode_chunk(key, value) {
+            Ok(chunk) => {
+                bytes += chunk.frames.len();
+                chunks.push(chunk);
+            }
+            Err(error) => failed = Some(error),
+        }
+        if bytes < bytes_max && failed.is_none() { Next::Continue } else { Next::Stop }
+    })?;
+    match failed {
+        // What comes before the damage can still be served.
+        Some(error) if chunks.is_empty() => Err(error),
+        _ => Ok(chunks),
+    }
+}
+
+/// A chunk from its entry.
+pub fn decode_chunk(key: &[u8], value: &[u8]) -> Result<Chunk, ReadError> {
+    let last = key.last_chunk::<8>().map_or(Offset::ZERO, |bytes| Offset::saturating(u64::from_be_bytes(*bytes)));
+    let chunk = Chunk::decode(Bytes::copy_from_slice(value)).map_err(|error| ReadError::Chunk { last, error })?;
+    if chunk.last() != last || chunk.count == 0 {
+        let error = ChunkError::Records(format!("its header says {} to {}", chunk.first, chunk.last()));
+        return Err(ReadError::Chunk { last, error });
+    }
+    Ok(chunk)
+}
+
+/// The offset at which a producer's id is, if the log still knows.
+pub fn offset_of_id(
+    store: &dyn Store,
+    room: RoomId,
+    row: &RoomRow,
+    producer: &ProducerKey,
+    id: u64,
+) -> Result<Option<Offset>, ReadError> {
+    let mut spaces: Vec<Space> = row.segments.iter().map(|segment| segment.space).collect();
+    spaces.dedup();
+    let (from, until) = keys::dedupes_from(room, producer, id);
+    for space in spaces.into_iter().rev() {
+        let mut found = None;
+        store.scan(space, &from, &until, &mut |_, value| {
+            found = Some(Bytes::copy_from_slice(value));
+            Next::Stop
+        })?;
+        let Some(value) = found else { continue };
+        let row: DedupeRow = rows::decode(value).map_err(|error| ReadError::Row { what: "dedupe", error })?;
+        if let Some(offset) = row.runs.iter().find_map(|run| run.offset_of(id)) {
+            return Ok(Some(offset));
+        }
+    }
+    Ok(None)
+}
+
+/// The record at an offset, if it is held.
+pub fn record_at(store: &dyn Store, room: RoomId, row: &RoomRow, offset: Offset) -> Result<Option<Record>, ReadError> {
+    if offset < row.floor || offset > row.head {
+        return Ok(None);
+    }
+    let Some(space) = row.space_of(offset) else { return Ok(None) };
+    let Some(chunk) = chunk_at(store, room, space, offset)? else { return Ok(None) };
+    if chunk.first > offset {
+        return Ok(None);
+    }
+    let frames = skip_to(&chunk.frames, offset.since(chunk.first));
+    Ok(first_record(&frames))
+}
+
+/// The offset of the first record with a time of `time` or later; head + 1 if there is none.
+pub fn offset_at_time(store: &dyn Store, room: RoomId, row: &RoomRow, time: Time) -> Result<Offset, ReadError> {
+    let end = row.head.next();
+    if row.head < row.floor || time > row.time {
+        return Ok(end);
+    }
+    // A segment begins with a record of its time, so the record sought is in the one before the first later one.
+    let later = row.segments.partition_point(|segment| segment.time < time);
+    let mut low =
+        later.checked_sub(1).and_then(|index| row.segments.get(index)).map_or(row.floor, first_of).max(row.floor);
+    let mut high = row.segments.get(later).map_or(end, first_of).max(low);
+    while low < high {
+        let middle = low.plus(high.since(low) / 2);
+        match record_at(store, room, row, middle)? {
+            Some(record) if record.time < time => low = middle.next(),
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+fn first_of(segment: &Segment) -> Offset {
+    segment.first
+}
+
+/// The frames behind the first `count`.
+pub fn skip_to(frames: &Bytes, count: u64) -> Bytes {
+    let mut at = 0;
+    for _ in 0..count {
+        match frame::header(&frames[at..]) {
+            Ok(Some((header, body))) => at = (at + header + body).min(frames.len()),
+            _ => break,
+        }
+    }
+    frames.slice(at..)
+}
+
+/// The first frames that fit `bytes_max` together, and how many they are.
+pub fn cut(frames: &Bytes, bytes_max: u64, count_max: u64) -> (Bytes, u64) {
+    let (mut at, mut count) = (0, 0);
+    while count < count_max && at < frames.len() {
+        match frame::header(&frames[at..]) {
+            Ok(Some((header, body))) if (at + header + body) as u64 <= bytes_max => at += header + body,
+            _ => break,
+        }
+        count += 1;
+    }
+    (frames.slice(..at.min(frames.len())), count)
+}
+
+fn first_record(frames: &Bytes) -> Option<Record> {
+    let (header, body) = frame::header(frames).ok().flatten()?;
+    if frames.len() < header + body {
+        return None;
+    }
+    Record::decode(&mut Reader::new(frames.slice(header..header + body))).ok()
+}

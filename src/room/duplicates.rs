@@ -1,0 +1,93 @@
+//! Answers to publishes whose id was used before: the original position, or a conflict if the payload is another one.
+
+use loquic_wire::{
+    Code, Epoch, Offset, Position, Record, Time,
+    publish::{Ack, Duplicate, Publish},
+};
+use tracing::error;
+
+use super::{
+    live::{Answer, Room},
+    machine::nack,
+};
+use crate::log::{
+    Store,
+    reading::{self, ReadError},
+    rows::{ProducerKey, RoomRow},
+};
+
+/// Looks duplicates up, and keeps the last chunk it read, because duplicates come in runs.
+pub(super) struct Duplicates<'a> {
+    store: &'a dyn Store,
+    room: &'a Room,
+    producer: &'a ProducerKey,
+    epoch: Epoch,
+    now: Time,
+    cached: Vec<Record>,
+}
+
+impl<'a> Duplicates<'a> {
+    pub(super) fn new(
+        store: &'a dyn Store,
+        room: &'a Room,
+        producer: &'a ProducerKey,
+        epoch: Epoch,
+        now: Time,
+    ) -> Self {
+        Self { store, room, producer, epoch, now, cached: Vec::new() }
+    }
+
+    /// The answer to a publish whose id was used before.
+    pub(super) fn answer(&mut self, publish: &Publish) -> Answer {
+        match self.original(publish.id) {
+            Ok(Some(record)) if is_same(&record, publish) => {
+                self.ack(publish.id, record.offset, record.time, Duplicate::Yes)
+            }
+            Ok(Some(_)) => Answer::Nack(nack(publish.id, Code::CONFLICT, publish.id + 1)),
+            Ok(None) => self.ack(publish.id, Offset::ZERO, self.now, Duplicate::Trimmed),
+            Err(error) => {
+                error!(room = %self.room.key().room, %error, "cannot look a duplicate up");
+                Answer::Nack(nack(publish.id, Code::INTERNAL, publish.id))
+            }
+        }
+    }
+
+    fn ack(&self, id: u64, offset: Offset, time: Time, duplicate: Duplicate) -> Answer {
+        Answer::Ack(Ack { id, position: Position { epoch: self.epoch, offset }, time, duplicate })
+    }
+
+    fn original(&mut self, id: u64) -> Result<Option<Record>, ReadError> {
+        let tag = self.producer.producer.tag();
+        let is_it = |record: &&Record| record.id == id && record.producer == tag && record.sender == self.producer.user;
+        if let Some(record) = self.cached.iter().find(is_it) {
+            return Ok(Some(record.clone()));
+        }
+        let row = self.room.view.lock().row.clone();
+        let place = row.id(self.room.slot);
+        let Some(offset) = reading::offset_of_id(self.store, place, &row, self.producer, id)? else { return Ok(None) };
+        self.cache(&row, offset)?;
+        Ok(self.cached.iter().find(|record| record.offset == offset).cloned())
+    }
+
+    fn cache(&mut self, row: &RoomRow, offset: Offset) -> Result<(), ReadError> {
+        self.cached.clear();
+        if offset < row.floor {
+            return Ok(());
+        }
+        let Some(space) = row.space_of(offset) else { return Ok(()) };
+        if let Some(chunk) = reading::chunk_at(self.store, row.id(self.room.slot), space, offset)? {
+            let last = chunk.last();
+            let records = chunk.records().map_err(|error| ReadError::Chunk { last, error })?;
+            self.cached = records.into_iter().filter(|record| record.offset >= row.floor).collect();
+        }
+        Ok(())
+    }
+}
+
+fn is_same(record: &Record, publish: &Publish) -> bool {
+    record.kind == publish.kind
+        && record.format == publish.format
+        && record.flags == publish.flags
+        && record.refers == publish.refers
+        && record.payload == publish.payload
+}

@@ -1,0 +1,363 @@
+//! A subscription: a position that walks the log. It reads the tail, or the store when it has fallen behind the tail,
+//! and holds at most one page of records.
+
+use std::{collections::VecDeque, future::pending, sync::Arc};
+
+use bytes::Bytes;
+use loquic_wire::{
+    Code, Offset, Time,
+    join::{CaughtUp, From, Gap, GapReason, Mode, Reset},
+    limits::PAYLOAD_FRAME_BODY_MAX,
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::error;
+
+use super::{
+    Refusal, Status,
+    live::{Room, View},
+    start::{Start, resolve},
+    tail::Read,
+};
+use crate::{
+    config::limits,
+    log::{
+        Chunk, Space,
+        reading::{self, ReadError},
+    },
+};
+
+/// One thing that a subscription sends.
+#[derive(Debug)]
+pub enum Event {
+    /// Encoded `Record` frames, to be written in order.
+    Records {
+        /// The frames; an entry holds one or more whole ones.
+        frames: Vec<Bytes>,
+        /// Their length together; at most the credit that was given.
+        bytes: u64,
+        /// How many records they are.
+        count: u64,
+    },
+    /// Offsets that will not come.
+    Gap(Gap),
+    /// The position does not hold.
+    Reset(Reset),
+    /// The seam between what was there and what is live.
+    CaughtUp(CaughtUp),
+    /// The log cannot be read here any more; the subscription is over.
+    Failed(Code),
+}
+
+/// A subscription.
+pub struct Reader {
+    room: Arc<Room>,
+    /// The next offset.
+    next: Offset,
+    /// Nothing behind this one is wanted.
+    until: Offset,
+    mode: Mode,
+    reset: Option<Reset>,
+    seek: Option<Time>,
+    caught_up: bool,
+    work: Work,
+}
+
+/// What a reader that is behind the tail has under way. Kept in the reader, so that dropping the future of `next`
+/// loses nothing.
+enum Work {
+    Idle,
+    Seeking(JoinHandle<Result<Offset, ReadError>>),
+    Loading(JoinHandle<Result<Vec<Chunk>, ReadError>>),
+    /// Records from the store that come next; the first entry begins with `next`.
+    Page(VecDeque<Part>),
+}
+
+struct Part {
+    frames: Bytes,
+    last: Offset,
+}
+
+/// What is to be done next.
+enum Look {
+    Event(Event),
+    /// Wait until the room changes.
+    Wait,
+    /// Wait until there is credit.
+    Starved,
+    /// Read the store.
+    Load(Space),
+}
+
+impl Reader {
+    pub(super) fn new(room: Arc<Room>, from: From, mode: Mode) -> Result<(Self, Status), Refusal> {
+        let (start, status) = {
+            let view = room.view.lock();
+            view.check()?;
+            (resolve(from, &view.row, &view.epochs)?, view.status())
+        };
+        let mut reader = Self {
+            room,
+            next: Offset::FIRST,
+            until: Offset::MAX,
+            mode,
+            reset: None,
+            seek: None,
+            caught_up: false,
+            work: Work::Idle,
+        };
+        match start {
+            Start::At(offset) => reader.next = offset,
+            Start::AtTime(time) => reader.seek = Some(time),
+            Start::Reset(reset) => {
+                reader.next = reset.valid_to.next();
+                reader.reset = Some(reset);
+            }
+        }
+        Ok((reader, status))
+    }
+
+    /// Only the records from `from` to `until`, without a seam.
+    pub(super) fn between(room: Arc<Room>, from: Offset, until: Offset) -> Self {
+        let (mode, caught_up, work) = (Mode::All, true, Work::Idle);
+        Self { room, next: from, until, mode, reset: None, seek: None, caught_up, work }
+    }
+
+    /// Waits for the next event: records of at most `credit` bytes and about a page. Pending for ever while only
+    /// records are there that do not fit the credit.
+    ///
+    /// Cancel-safe: what is under way is kept in the reader.
+    pub async fn next(&mut self, credit: u64) -> Event {
+        loop {
+            let room = self.room.clone();
+            // Made before looking: from then on no change is missed.
+            let changed = room.changed.notified();
+            if self.seek.is_some() || matches!(self.work, Work::Seeking(_)) {
+                if let Some(failed) = self.find().await {
+                    return failed;
+                }
+                continue;
+            }
+            if matches!(self.work, Work::Loading(_)) {
+                if let Some(event) = self.load().await {
+                    return event;
+                }
+                continue;
+            }
+            match self.look(credit) {
+                Look::Event(event) => return event,
+                Look::Wait => changed.await,
+                Look::Starved => self.starve().await,
+                Look::Load(space) => self.begin(space),
+            }
+        }
+    }
+
+    /// Whether everything that was wanted has been taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.next > self.until
+    }
+
+    /// The next offset.
+    pub(super) fn position(&self) -> Offset {
+        self.next
+    }
+
+    /// How far the reader is behind the head.
+    pub fn lag(&self) -> u64 {
+        self.room.view.lock().row.head.next().since(self.next)
+    }
+
+    fn look(&mut self, credit: u64) -> Look {
+        if let Some(reset) = self.reset.take() {
+            self.caught_up = false;
+            return Look::Event(Event::Reset(reset));
+        }
+        if matches!(self.work, Work::Page(_)) {
+            return self.take_page(credit);
+        }
+        let room = self.room.clone();
+        let view = room.view.lock();
+        if let Some(code) = view.retired {
+            return Look::Event(Event::Failed(code));
+        }
+        if self.next < view.row.floor {
+            return self.gap(view.row.floor.previous(), GapReason::Retention);
+        }
+        if self.next > view.row.head {
+            if self.caught_up {
+                return Look::Wait;
+            }
+            self.caught_up = true;
+            return Look::Event(Event::CaughtUp(CaughtUp { head: view.row.head }));
+        }
+        self.take_tail(&view, credit)
+    }
+
+    fn take_tail(&mut self, view: &View, credit: u64) -> Look {
+        let page = limits::PAGE_BYTES_MAX as u64;
+        let mut read = view.tail.read(self.next, self.until, credit.min(page));
+        if read == Read::TooLong && credit > page {
+            // One record may be longer than a page.
+            read = view.tail.read(self.next, self.until, credit.min(RECORD_BYTES_MAX));
+        }
+        match read {
+            Read::Frames { frames, bytes, next } => {
+                let count = next.since(self.next);
+                self.next = next;
+                Look::Event(Event::Records { frames, bytes, count })
+            }
+            Read::AtEnd => Look::Wait,
+            Read::TooLong => Look::Starved,
+            Read::Evicted if self.mode == Mode::Latest => {
+                self.gap(view.tail.start().previous().min(view.row.head), GapReason::Skipped)
+            }
+            Read::Evicted if credit == 0 => Look::Starved,
+            Read::Evicted => match view.row.space_of(self.next) {
+                Some(space) => Look::Load(space),
+                None => self.gap(view.row.head, GapReason::Lost),
+            },
+        }
+    }
+
+    fn take_page(&mut self, credit: u64) -> Look {
+        let Work::Page(page) = &mut self.work else { return Look::Wait };
+        let (mut frames, mut bytes, start) = (Vec::new(), 0, self.next);
+        while let Some(part) = page.front_mut() {
+            let fits = (part.frames.len() as u64) <= credit - bytes && part.last <= self.until;
+            if fits {
+                bytes += part.frames.len() as u64;
+                self.next = part.last.next();
+                frames.extend(page.pop_front().map(|part| part.frames));
+                continue;
+            }
+            let (piece, count) = reading::cut(&part.frames, credit - bytes, self.until.next().since(self.next));
+            if count > 0 {
+                bytes += piece.len() as u64;
+                self.next = self.next.plus(count);
+                part.frames = part.frames.slice(piece.len()..);
+                frames.push(piece);
+            }
+            break;
+        }
+        if page.is_empty() || frames.is_empty() {
+            // A reader without credit holds no records.
+            self.work = Work::Idle;
+        }
+        if frames.is_empty() {
+            return if self.is_done() { Look::Wait } else { Look::Starved };
+        }
+        Look::Event(Event::Records { frames, bytes, count: self.next.since(start) })
+    }
+
+    fn gap(&mut self, to: Offset, reason: GapReason) -> Look {
+        let gap = Gap { from: self.next, to: to.min(self.until), reason };
+        self.next = to.next();
+        Look::Event(Event::Gap(gap))
+    }
+
+    async fn starve(&self) {
+        let retiring = self.room.retiring.notified();
+        if self.room.view.lock().retired.is_none() {
+            retiring.await;
+        } else {
+            pending::<()>().await;
+        }
+    }
+
+    fn begin(&mut self, space: Space) {
+        let (room, next) = (self.room.clone(), self.next);
+        self.work = Work::Loading(spawn_blocking(move || {
+            let id = room.view.lock().row.id(room.slot);
+            reading::chunks(&*room.context.store, id, space, next, limits::PAGE_BYTES_MAX)
+        }));
+    }
+
+    async fn load(&mut self) -> Option<Event> {
+        let Work::Loading(task) = &mut self.work else { return None };
+        let loaded = task.await;
+        self.work = Work::Idle;
+        match loaded {
+            Ok(Ok(chunks)) => self.take_chunks(chunks),
+            Ok(Err(ReadError::Chunk { last, error })) => {
+                error!(room = %self.room.key.room, %last, %error, "a chunk of the log is damaged; its records are reported as lost");
+                self.event(last.max(self.next), GapReason::Lost)
+            }
+            Ok(Err(error)) => {
+                error!(room = %self.room.key.room, %error, "the log cannot be read");
+                Some(Event::Failed(Code::INTERNAL))
+            }
+            Err(error) => {
+                error!(room = %self.room.key.room, %error, "reading the log was cut short");
+                Some(Event::Failed(Code::INTERNAL))
+            }
+        }
+    }
+
+    fn take_chunks(&mut self, chunks: Vec<Chunk>) -> Option<Event> {
+        let first = chunks.first().map(|chunk| chunk.first);
+        if first.is_none_or(|first| first > self.next) {
+            return self.hole(first);
+        }
+        let mut next = self.next;
+        let mut page = VecDeque::with_capacity(chunks.len());
+        for chunk in chunks {
+            // A hole between two chunks shows again when the first of them is used up.
+            if chunk.first > next {
+                break;
+            }
+            let frames = reading::skip_to(&chunk.frames, next.since(chunk.first));
+            next = chunk.last().next();
+            page.push_back(Part { frames, last: chunk.last() });
+        }
+        self.work = Work::Page(page);
+        None
+    }
+
+    /// The store holds nothing at `next`. Either it was removed meanwhile, or it is lost.
+    fn hole(&mut self, found: Option<Offset>) -> Option<Event> {
+        let held = {
+            let view = self.room.view.lock();
+            if view.row.floor > self.next || view.tail.start() <= self.next {
+                return None;
+            }
+            let later = view.row.segments.iter().map(|segment| segment.first).find(|first| *first > self.next);
+            let tail = view.tail.start();
+            [found, later, Some(tail)].into_iter().flatten().min().unwrap_or(tail)
+        };
+        error!(room = %self.room.key.room, from = %self.next, to = %held.previous(), "records are missing from the log");
+        self.event(held.previous(), GapReason::Lost)
+    }
+
+    fn event(&mut self, to: Offset, reason: GapReason) -> Option<Event> {
+        match self.gap(to, reason) {
+            Look::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    async fn find(&mut self) -> Option<Event> {
+        if let Some(time) = self.seek.take() {
+            let room = self.room.clone();
+            self.work = Work::Seeking(spawn_blocking(move || {
+                let row = room.view.lock().row.clone();
+                reading::offset_at_time(&*room.context.store, row.id(room.slot), &row, time)
+            }));
+        }
+        let Work::Seeking(task) = &mut self.work else { return None };
+        let found = task.await;
+        self.work = Work::Idle;
+        match found {
+            Ok(Ok(offset)) => {
+                self.next = offset;
+                None
+            }
+            found => {
+                error!(room = %self.room.key.room, ?found, "the log cannot be searched by time");
+                Some(Event::Failed(Code::INTERNAL))
+            }
+        }
+    }
+}
+
+/// The longest frame of one record.
+const RECORD_BYTES_MAX: u64 = PAYLOAD_FRAME_BODY_MAX as u64 + 16;
