@@ -1,7 +1,15 @@
-//! The Loquic server: rooms that are ordered, durable logs, delivered in real time.
+//! Loquic's server and command line: rooms that are ordered, durable logs, delivered in real time.
+//!
+//! `main` calls [`cli`], `cli` reads the [`config`] and starts the [`server`], which puts everything else together:
+//! sessions ([`session`]) over transports ([`transport`]) use rooms ([`room`]); what they publish is ordered by the
+//! [`journal`] and kept in the [`log`].
 
+pub mod cli;
 pub mod config;
 pub mod failpoint;
 pub mod journal;
 pub mod log;
 pub mod room;
+pub mod server;
+pub mod session;
+pub mod transport;

@@ -1,1 +1,9 @@
-fn main() {}
+//! The `loquic` binary: everything is in the library's `cli`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    loquic::cli::Cli::parse().run().into()
+}

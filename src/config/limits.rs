@@ -18,6 +18,23 @@ pub const HANDSHAKES_MAX: usize = 4_096;
 /// A QUIC handshake that takes longer is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of a connection's first packets that are kept until its handshake is begun; more are dropped and sent again.
+pub const INCOMING_BYTES_MAX: u64 = 64 * 1024;
+
+/// The same for all connections together.
+pub const INCOMING_BYTES_TOTAL_MAX: u64 = 16 * 1024 * 1024;
+
+/// What is asked for as the buffers of the UDP socket, in each direction. The default of Linux (208 KiB) loses packets
+/// in every burst; the kernel may give less (`net.core.rmem_max`, `wmem_max`), and the node says what it got.
+pub const SOCKET_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of datagrams that wait to be sent, or to be read; the oldest are dropped.
+pub const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Sessions that are being refused at once, each until its `Hello` is answered; past it connections are closed without
+/// an answer. About 50 KB each.
+pub const REFUSALS_MAX: usize = 1_024;
+
 /// A session whose `Hello` does not come by then is closed with `unauthenticated`.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,8 +50,17 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a peer may leave a `Closing` unanswered before the connection is closed by force.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a frame on the control stream may wait for the peer's flow control; then the connection is closed by force.
+pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `Peek` and `Refresh` of one session that wait for their answer; the control stream is not read past it.
+pub const REQUESTS_MAX: usize = 4;
+
 /// How long a drain waits for sessions to leave after `Goaway`; then they are closed with `draining`.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long clients are told to wait before they come back to a node that restarts.
+pub const RESTART_DELAY: Duration = Duration::from_millis(500);
 
 // Streams -----------------------------------------------------------------------------------------------------------
 
@@ -150,3 +176,10 @@ pub const TICK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Unclean starts that a partition remembers; positions from before are answered with `Reset`.
 pub const EPOCHS_MAX: usize = 4_096;
+
+/// Memory for blocks read from the log, shared by all spaces. Catch-up of many readers from the same stretch reads the
+/// disk once as long as it fits.
+pub const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Memory for records that are written but not yet in a table file, all spaces together.
+pub const WRITE_BUFFER_BYTES: usize = 256 * 1024 * 1024;

@@ -7,6 +7,7 @@
 pub mod chunk;
 mod directory;
 pub mod disk;
+pub mod inspect;
 pub mod keys;
 mod mark;
 mod memory;
@@ -14,6 +15,7 @@ pub mod reading;
 mod rocks;
 pub mod rows;
 mod store;
+mod verify;
 
 pub use chunk::Chunk;
 pub use directory::{Directory, DirectoryError};

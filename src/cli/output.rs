@@ -1,0 +1,309 @@
+//! Records, acks and events as lines: JSON for programs, text for people.
+//!
+//! The JSON is part of the outside contract (DESIGN section 6) and the same everywhere: `pub`, `sub`, `log cat`.
+
+use std::io::{self, Write};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use loquic_wire::{
+    Epoch, Format, Kind, Offset, Record, RoomName, Time,
+    join::{Gap, GapReason, Reset},
+};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::time;
+
+/// The answer to a publish.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Acked {
+    pub(super) epoch: Epoch,
+    pub(super) offset: Offset,
+    pub(super) time: Time,
+    pub(super) duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct AckLine<'a> {
+    room: &'a str,
+    epoch: u64,
+    offset: u64,
+    time: u64,
+    duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct RecordLine<'a> {
+    room: &'a str,
+    epoch: u64,
+    offset: u64,
+    time: u64,
+    sender: &'a str,
+    #[serde(serialize_with = "kind")]
+    kind: Kind,
+    refers: Option<u64>,
+    producer: String,
+    id: u64,
+    #[serde(flatten)]
+    payload: Payload<'a>,
+}
+
+/// One field, whose name says what it holds.
+#[derive(Serialize)]
+enum Payload<'a> {
+    #[serde(rename = "payload")]
+    Text(&'a str),
+    #[serde(rename = "payload")]
+    Json(Box<RawValue>),
+    #[serde(rename = "payload_base64")]
+    Bytes(String),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum EventLine<'a> {
+    Gap { room: &'a str, from: u64, to: u64, reason: &'static str },
+    Reset { room: &'a str, epoch: u64, valid_to: u64, head: u64 },
+}
+
+fn kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    match kind.name() {
+        Some(name) => serializer.serialize_str(name),
+        None => serializer.serialize_u8(kind.0),
+    }
+}
+
+impl<'a> Payload<'a> {
+    fn new(record: &'a Record) -> Self {
+        let text = std::str::from_utf8(&record.payload).ok();
+        // Nobody has checked that the payload is what its format says; what is not goes out as bytes.
+        match (record.format, text) {
+            (Format::Text, Some(text)) => Self::Text(text),
+            (Format::Json, Some(text)) => one_line(text).map_or_else(|| Self::Bytes(base64(record)), Self::Json),
+            _ => Self::Bytes(base64(record)),
+        }
+    }
+}
+
+/// The document as it is, so that its numbers and the order of its keys stay, but on one line. A line break in JSON is
+/// always between tokens.
+fn one_line(text: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(text.trim().replace(['\n', '\r'], " ")).ok()
+}
+
+fn base64(record: &Record) -> String {
+    BASE64_STANDARD.encode(&record.payload)
+}
+
+/// Writes lines of one form.
+pub(super) struct Output<W> {
+    pub(super) out: W,
+    /// JSON for programs; otherwise text for people.
+    pub(super) json: bool,
+    /// Whether the text may have colours.
+    pub(super) colour: bool,
+}
+
+impl<W: Write> Output<W> {
+    pub(super) fn ack(&mut self, room: &RoomName, acked: Acked) -> io::Result<()> {
+        let Acked { epoch, offset, time, duplicate } = acked;
+        if self.json {
+            let line =
+                AckLine { room: room.as_str(), epoch: epoch.get(), offset: offset.get(), time: time.get(), duplicate };
+            return self.line(&line);
+        }
+        let note = if duplicate { "  (was there already)" } else { "" };
+        writeln!(self.out, "{room}  {epoch}-{offset}  {}{note}", time::rfc3339(time))
+    }
+
+    pub(super) fn record(&mut self, room: &RoomName, epoch: Epoch, record: &Record) -> io::Result<()> {
+        if !self.json {
+            return self.human_record(record);
+        }
+        self.line(&RecordLine {
+            room: room.as_str(),
+            epoch: epoch.get(),
+            offset: record.offset.get(),
+            time: record.time.get(),
+            sender: record.sender.as_str(),
+            kind: record.kind,
+            refers: record.refers.map(Offset::get),
+            producer: record.producer.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: record.id,
+            payload: Payload::new(record),
+        })
+    }
+
+    /// `12  2026-11-22T14:54:49.123Z  alice  hello`, with a word for what is not a message.
+    fn human_record(&mut self, record: &Record) -> io::Result<()> {
+        let (dim, bold, plain) = if self.colour { ("\x1b[2m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+        let kind = match (record.kind, record.kind.name()) {
+            (Kind::MESSAGE, _) => String::new(),
+            (_, Some(name)) => format!("[{name}] "),
+            (Kind(number), None) => format!("[kind {number}] "),
+        };
+        let refers = record.refers.map(|offset| format!("[about {offset}] ")).unwrap_or_default();
+        writeln!(
+            self.out,
+            "{dim}{:>6}  {}{plain}  {bold}{}{plain}  {kind}{refers}{}",
+            record.offset.get(),
+            time::rfc3339(record.time),
+            record.sender,
+            shown(record)
+        )
+    }
+
+    pub(super) fn gap(&mut self, room: &RoomName, gap: &Gap) -> io::Result<()> {
+        let reason = match gap.reason {
+            GapReason::Retention => "retention",
+            GapReason::Skipped => "skipped",
+            GapReason::Lost => "lost",
+        };
+        if self.json {
+            let (from, to) = (gap.from.get(), gap.to.get());
+            return self.line(&EventLine::Gap { room: room.as_str(), from, to, reason });
+        }
+        let Gap { from, to, .. } = gap;
+        writeln!(self.out, "gap: records {from} to {to} of {room} will not come ({reason})")
+    }
+
+    pub(super) fn reset(&mut self, room: &RoomName, reset: &Reset) -> io::Result<()> {
+        let Reset { epoch, valid_to, head } = reset;
+        if self.json {
+            let (epoch, valid_to, head) = (epoch.get(), valid_to.get(), head.get());
+            return self.line(&EventLine::Reset { room: room.as_str(), epoch, valid_to, head });
+        }
+        writeln!(
+            self.out,
+            "reset: {room} goes on in epoch {epoch}; what came behind record {valid_to} does not hold, the head is {head}"
+        )
+    }
+
+    pub(super) fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+/// A payload for a terminal. Control characters are spelled out: a record must not move the cursor or ring a bell.
+fn shown(record: &Record) -> String {
+    match std::str::from_utf8(&record.payload) {
+        Ok(text) if record.format != Format::Bytes => {
+            let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+            text.chars().map(spelled).collect()
+        }
+        _ => format!("<{} bytes>", record.payload.len()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bytes::Bytes;
+    use loquic_wire::{Flags, ProducerTag, UserName};
+
+    use super::*;
+
+    pub(crate) fn record(format: Format, payload: &'static str) -> Record {
+        Record {
+            offset: Offset::saturating(7),
+            time: Time::saturating(1000),
+            kind: Kind::MESSAGE,
+            format,
+            flags: Flags::NONE,
+            sender: UserName::new("alice").unwrap(),
+            producer: ProducerTag([0xab, 1, 2, 3]),
+            id: 3,
+            refers: None,
+            payload: Bytes::from_static(payload.as_bytes()),
+        }
+    }
+
+    fn printed(json: bool, print: impl FnOnce(&mut Output<Vec<u8>>, &RoomName) -> io::Result<()>) -> String {
+        let mut output = Output { out: Vec::new(), json, colour: false };
+        print(&mut output, &RoomName::new("chat:a").unwrap()).unwrap();
+        String::from_utf8(output.out).unwrap()
+    }
+
+    fn json(record: &Record) -> String {
+        printed(true, |output, room| output.record(room, Epoch::saturating(5), record))
+    }
+
+    fn human(record: &Record) -> String {
+        printed(false, |output, room| output.record(room, Epoch::saturating(5), record))
+    }
+
+    #[test]
+    fn acks() {
+        let acked = Acked {
+            epoch: Epoch::saturating(5),
+            offset: Offset::saturating(7),
+            time: Time::saturating(1000),
+            duplicate: true,
+        };
+        assert_eq!(
+            printed(true, |output, room| output.ack(room, acked)),
+            "{\"room\":\"chat:a\",\"epoch\":5,\"offset\":7,\"time\":1000,\"duplicate\":true}\n"
+        );
+        let text = printed(false, |output, room| output.ack(room, acked));
+        assert_eq!(text, "chat:a  5-7  1970-01-01T00:00:01.000Z  (was there already)\n");
+    }
+
+    #[test]
+    fn records_as_json() {
+        const HEAD: &str = "{\"room\":\"chat:a\",\"epoch\":5,\"offset\":7,\"time\":1000,\"sender\":\"alice\",";
+        assert_eq!(
+            json(&record(Format::Text, "h\"i\n")),
+            format!(
+                "{HEAD}\"kind\":\"message\",\"refers\":null,\"producer\":\"ab010203\",\"id\":3,\"payload\":\"h\\\"i\\n\"}}\n"
+            )
+        );
+        let mut edit = record(Format::Json, " {\"b\": 1.10,\n \"a\": 18446744073709551616} ");
+        edit.kind = Kind::EDIT;
+        edit.refers = Some(Offset::FIRST);
+        assert_eq!(
+            json(&edit),
+            format!(
+                "{HEAD}\"kind\":\"edit\",\"refers\":1,\"producer\":\"ab010203\",\"id\":3,\"payload\":{{\"b\": 1.10,  \"a\": 18446744073709551616}}}}\n"
+            )
+        );
+        let mut custom = record(Format::Bytes, "hi");
+        custom.kind = Kind(40);
+        let text = json(&custom);
+        assert!(text.contains("\"kind\":40,") && text.ends_with("\"payload_base64\":\"aGk=\"}\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_what_it_says_goes_out_as_bytes() {
+        let mut bad = record(Format::Text, "");
+        bad.payload = Bytes::from_static(&[0xff]);
+        assert!(json(&bad).contains("\"payload_base64\":\"/w==\""));
+        assert!(json(&record(Format::Json, "{")).contains("\"payload_base64\":\"ew==\""));
+        assert!(json(&record(Format::Json, "")).contains("\"payload_base64\":\"\""));
+    }
+
+    #[test]
+    fn records_for_people() {
+        let mut text = record(Format::Text, "ring\x07 \x1b[2J é\n");
+        assert_eq!(human(&text), "     7  1970-01-01T00:00:01.000Z  alice  ring\\u{7} \\u{1b}[2J é\\n\n");
+        text.kind = Kind::REACTION;
+        text.refers = Some(Offset::FIRST);
+        assert!(human(&text).contains("alice  [reaction] [about 1] ring"));
+        assert!(human(&record(Format::Bytes, "hi")).ends_with("alice  <2 bytes>\n"));
+    }
+
+    #[test]
+    fn events() {
+        let gap = Gap { from: Offset::FIRST, to: Offset::saturating(9), reason: GapReason::Retention };
+        let reset = Reset { epoch: Epoch::saturating(6), valid_to: Offset::saturating(3), head: Offset::saturating(4) };
+        assert_eq!(
+            printed(true, |output, room| output.gap(room, &gap)),
+            "{\"event\":\"gap\",\"room\":\"chat:a\",\"from\":1,\"to\":9,\"reason\":\"retention\"}\n"
+        );
+        assert_eq!(
+            printed(true, |output, room| output.reset(room, &reset)),
+            "{\"event\":\"reset\",\"room\":\"chat:a\",\"epoch\":6,\"valid_to\":3,\"head\":4}\n"
+        );
+        assert!(printed(false, |output, room| output.gap(room, &gap)).starts_with("gap: records 1 to 9 of chat:a"));
+        assert!(printed(false, |output, room| output.reset(room, &reset)).contains("epoch 6"));
+    }
+}

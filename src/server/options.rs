@@ -1,0 +1,67 @@
+//! From the configuration to what each part needs to know.
+
+use crate::{
+    config::{self, Config},
+    log::{
+        RocksOptions,
+        rows::{Class, Level, Policy},
+    },
+    room, session,
+};
+
+/// What the store needs to know.
+pub(super) fn rocks(config: &Config) -> RocksOptions {
+    RocksOptions {
+        cache_bytes: config.log.cache_bytes,
+        // Four memtables of a space may wait to be written to files.
+        write_buffer_bytes: config.log.write_buffer_bytes / 4,
+        write_buffers_bytes_max: config.log.write_buffer_bytes,
+    }
+}
+
+/// What rooms need to know.
+pub(super) fn rooms(config: &Config) -> room::Options {
+    room::Options {
+        policies: config.rooms.0.iter().map(|(pattern, wanted)| (pattern.clone(), policy(wanted))).collect(),
+        payload_bytes_max: config.limits.payload_bytes_max,
+        inbox_bytes_max: config.limits.inbox_bytes_max,
+        tail_bytes_max: config.limits.tail_bytes_max,
+        disk_free_min: config.log.disk_free_min,
+        ..room::Options::default()
+    }
+}
+
+/// What sessions need to know.
+pub(super) fn session(config: &Config) -> session::Config {
+    let mut options = session::Config {
+        node: config.node.clone(),
+        sessions_max: config.limits.sessions_max,
+        ping_interval: config.timeouts.ping,
+        ..session::Config::default()
+    };
+    options.session.rooms_max = config.limits.rooms_max;
+    options.session.reads_max = config.limits.reads_max;
+    options.session.publish_max = config.limits.publish_max;
+    options.session.payload_bytes_max = u32::try_from(config.limits.payload_bytes_max).unwrap_or(u32::MAX);
+    options
+}
+
+fn policy(wanted: &config::Policy) -> Policy {
+    Policy {
+        level: match wanted.level {
+            config::Level::Memory => Level::Memory,
+            config::Level::Process => Level::Process,
+            config::Level::Disk => Level::Disk,
+        },
+        class: match wanted.class {
+            config::Class::Hour => Class::Hour,
+            config::Class::Day => Class::Day,
+            config::Class::Week => Class::Week,
+            config::Class::Month => Class::Month,
+            config::Class::Keep => Class::Keep,
+        },
+        age_ms: wanted.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        count: wanted.count,
+        bytes: wanted.bytes,
+    }
+}

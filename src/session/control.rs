@@ -1,0 +1,220 @@
+//! The control stream after the welcome: pings, peeks, refreshed tokens, the announcement of a drain.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use loquic_wire::{
+    Code, Frame, VERSION,
+    control::{
+        Auth, Closing, Goaway, GoawayReason, Hello, Peek, Peeked, Pong, Refresh, Refreshed, RoomStatus, Welcome,
+    },
+    frame::{Body, to_bytes},
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    auth::{Action, Admission},
+    context::Context,
+    shared::{Drain, Shared, now},
+    state::{Fault, unexpected},
+    stream::{Frames, FramesError, Stream, priority, shorten},
+};
+use crate::{
+    config::limits,
+    room::Refusal,
+    transport::{Link, SendStream},
+};
+
+/// The control stream.
+pub(super) struct Control<L: Link> {
+    send: L::Send,
+    frames: Frames<L::Recv>,
+    /// Waiting for their turn, one at a time: answers come in the order of the questions.
+    requests: VecDeque<Request>,
+    /// One is being answered.
+    is_busy: bool,
+}
+
+/// A question whose answer takes time.
+#[derive(Debug)]
+pub(super) enum Request {
+    Peek(Peek),
+    Refresh(Refresh),
+}
+
+/// What came of a [`Request`].
+pub(super) enum Answer {
+    Peeked(Peeked),
+    Refreshed(Result<Refreshed, Refusal>),
+}
+
+/// What the peer's frame asks of the session.
+pub(super) enum Told {
+    /// Nothing more.
+    Done,
+    /// The peer ends the session.
+    Bye,
+    /// The peer broke the protocol.
+    Fault(Fault),
+}
+
+/// The peer does not take what is written, or is gone.
+#[derive(Debug)]
+pub(super) struct Unwritable;
+
+impl<L: Link> Control<L> {
+    pub(super) fn new(stream: Stream<L>) -> Self {
+        stream.send.set_priority(priority::CONTROL);
+        Self { send: stream.send, frames: stream.frames, requests: VecDeque::new(), is_busy: false }
+    }
+
+    /// Waits for the peer's next frame, for ever while too many requests wait. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Frame>, FramesError> {
+        if self.requests.len() >= limits::REQUESTS_MAX {
+            std::future::pending::<()>().await;
+        }
+        self.frames.next().await
+    }
+
+    /// Answers a frame, or queues it.
+    pub(super) async fn handle_frame(&mut self, frame: Result<Option<Frame>, FramesError>) -> Result<Told, Unwritable> {
+        let frame = match frame {
+            Ok(Some(frame)) => frame,
+            // Who ends its control stream has nothing more to say.
+            Ok(None) | Err(FramesError::Stream(_)) => return Ok(Told::Bye),
+            Err(FramesError::Frame(error)) => return Ok(Told::Fault(Fault::new(error.code(), error.to_string()))),
+        };
+        match frame {
+            Frame::Ping(ping) => self.write(&Pong { token: ping.token, server_time: now() }).await?,
+            Frame::Peek(peek) => self.requests.push_back(Request::Peek(peek)),
+            Frame::Refresh(refresh) => self.requests.push_back(Request::Refresh(refresh)),
+            Frame::Closing(_) => return Ok(Told::Bye),
+            Frame::Hello(_) => return Ok(Told::Fault(Fault::new(Code::ALREADY_GREETED, "a second Hello"))),
+            frame => return Ok(Told::Fault(unexpected(&frame, "on the control stream"))),
+        }
+        Ok(Told::Done)
+    }
+
+    /// The next request to answer, if none is being answered; [`Control::handle_answer`] has to follow.
+    pub(super) fn poll_request(&mut self) -> Option<Request> {
+        if self.is_busy {
+            return None;
+        }
+        let request = self.requests.pop_front();
+        self.is_busy = request.is_some();
+        request
+    }
+
+    pub(super) async fn handle_answer(&mut self, answer: Answer) -> Result<Told, Unwritable> {
+        self.is_busy = false;
+        match answer {
+            Answer::Peeked(peeked) => self.write(&peeked).await?,
+            Answer::Refreshed(Ok(refreshed)) => self.write(&refreshed).await?,
+            Answer::Refreshed(Err(refusal)) => return Ok(Told::Fault(Fault::new(refusal.code, refusal.message))),
+        }
+        Ok(Told::Done)
+    }
+
+    pub(super) async fn welcome(
+        &mut self,
+        shared: &Shared,
+        admission: &Admission,
+    ) -> Result<Result<(), Fault>, Unwritable> {
+        let Some(session) = shared.session_id() else {
+            return Ok(Err(Fault::new(Code::INTERNAL, "the system gives no random numbers")));
+        };
+        let welcome = Welcome {
+            version: VERSION,
+            session,
+            node: shared.config.node.clone(),
+            principal: admission.principal.clone(),
+            limits: shared.config.session.clone(),
+            ping_interval: shared.config.ping_interval.into(),
+            expires_at: admission.expires_at,
+            server_time: now(),
+            nodes: shared.config.nodes.clone(),
+        };
+        self.write(&welcome).await.map(Ok)
+    }
+
+    pub(super) async fn goaway(&mut self, drain: &Drain) -> Result<(), Unwritable> {
+        let goaway = Goaway {
+            reason: GoawayReason::Shutdown,
+            deadline: drain.deadline.saturating_duration_since(Instant::now()).into(),
+            delay: drain.delay.into(),
+            nodes: drain.nodes.clone(),
+        };
+        self.write(&goaway).await
+    }
+
+    /// Says that the session ends, and why, and ends the stream.
+    pub(super) async fn close(&mut self, fault: &Fault) -> Result<(), Unwritable> {
+        let closing = Closing { code: fault.code, reason: shorten(fault.reason.as_ref().into()) };
+        self.write(&closing).await?;
+        self.send.finish();
+        Ok(())
+    }
+
+    /// Writes a frame that is the last word of a session that was not welcomed.
+    pub(super) async fn refuse<B: Body>(&mut self, body: &B) -> Result<(), Unwritable> {
+        self.write(body).await?;
+        self.send.finish();
+        Ok(())
+    }
+
+    /// Nothing else of the session goes on during the write, therefore it must not take long. It does not for a peer
+    /// that reads its control stream: credit keeps records out of its way.
+    async fn write<B: Body>(&mut self, body: &B) -> Result<(), Unwritable> {
+        let mut frame = [to_bytes(body)];
+        match timeout(limits::CONTROL_WRITE_TIMEOUT, self.send.write_all_chunks(&mut frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Unwritable),
+        }
+    }
+}
+
+/// Who the client is, or why it is not admitted.
+pub(super) async fn admit<L: Link>(shared: &Shared, link: &L, hello: &Hello) -> Result<Admission, Refusal> {
+    if !hello.versions.contains(&VERSION) {
+        let message = format!("this server speaks version {VERSION}");
+        return Err(Refusal { code: Code::UNSUPPORTED_VERSION, message });
+    }
+    authenticate(shared, link, &hello.auth).await
+}
+
+async fn authenticate<L: Link>(shared: &Shared, link: &L, auth: &Auth) -> Result<Admission, Refusal> {
+    let admission = shared.authenticator.authenticate(auth, link.peer());
+    let slow = |_| Err(Refusal { code: Code::INTERNAL, message: "authentication took too long".to_owned() });
+    timeout(limits::HELLO_TIMEOUT, admission).await.unwrap_or_else(slow)
+}
+
+/// Answers a request, in a task of its own.
+pub(super) async fn answer<L: Link>(context: Arc<Context<L>>, link: L, request: Request) -> Answer {
+    match request {
+        Request::Peek(peek) => Answer::Peeked(self::peek(&context, peek).await),
+        Request::Refresh(refresh) => Answer::Refreshed(self::refresh(&context, &link, refresh).await),
+    }
+}
+
+async fn peek<L: Link>(context: &Context<L>, peek: Peek) -> Peeked {
+    let mut rooms = Vec::with_capacity(peek.rooms.len());
+    for room in &peek.rooms {
+        let is_allowed = context.check(Action::Read, room).is_ok();
+        let room = if is_allowed { context.shared.rooms.attach(&context.key(room)).await.ok() } else { None };
+        rooms.push(room.map(|room| {
+            let status = room.status();
+            RoomStatus { epoch: status.epoch, head: status.head, floor: status.floor, mark: None }
+        }));
+    }
+    Peeked { rooms }
+}
+
+/// Takes a new token of the same principal; another principal's ends the session.
+async fn refresh<L: Link>(context: &Context<L>, link: &L, refresh: Refresh) -> Result<Refreshed, Refusal> {
+    let admission = authenticate(&context.shared, link, &Auth::Bearer { token: refresh.token }).await?;
+    if admission.principal != context.principal {
+        let message = "the token is another principal's".to_owned();
+        return Err(Refusal { code: Code::PRINCIPAL_CHANGED, message });
+    }
+    context.replace_permissions(admission.permissions);
+    Ok(Refreshed { expires_at: admission.expires_at })
+}

@@ -1,0 +1,194 @@
+//! A join stream: one subscription, from a position in the log to the live end. The hot path of fan-out.
+//!
+//! One task per stream, woken by the room itself. It holds at most one page, so a slow reader costs no more than that,
+//! and each write hands the room's own bytes to the transport.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use loquic_wire::{
+    Code, Frame,
+    frame::{Body, to_bytes},
+    join::{From, Join, Joined, PresenceLevel},
+    limits::NUMBER_MAX,
+};
+use tokio::task::yield_now;
+
+use super::{
+    auth::Action,
+    context::Context,
+    state::unexpected,
+    stream::{Ending, Frames, Stream, priority, write},
+};
+use crate::{
+    config::limits,
+    room::{Event, Reader},
+    transport::{Link, SendStream},
+};
+
+/// Serves a stream that began with `Join`, until it ends.
+pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>) -> Ending {
+    let credit = join.credit;
+    // Boxed: attaching needs a large future for a moment, the subscription a small one for hours.
+    let reader = match Box::pin(start(context, join, stream)).await {
+        Ok(reader) => reader,
+        Err(ending) => return ending,
+    };
+    let Stream { send, frames } = stream;
+    let mut subscription = Subscription { context, send, frames, reader, credit, end: None, unlooked_bytes: 0 };
+    subscription.run().await
+}
+
+/// Attaches and says so.
+async fn start<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>) -> Result<Reader, Ending> {
+    if join.presence != PresenceLevel::None {
+        return Err(Ending::refuse(Code::NOT_OFFERED, "this server does not offer presence"));
+    }
+    context.check(Action::Join, &join.room)?;
+    let room = context.shared.rooms.attach(&context.key(&join.room)).await?;
+    let is_live = join.from == From::Live;
+    let (reader, status) = room.reader(join.from, join.mode)?;
+    if is_live {
+        stream.send.set_priority(priority::LIVE);
+    }
+    let joined = Joined { handle: room.handle(), epoch: status.epoch, head: status.head, floor: status.floor };
+    write(&mut stream.send, &joined).await?;
+    Ok(reader)
+}
+
+struct Subscription<'a, L: Link> {
+    context: &'a Context<L>,
+    send: &'a mut L::Send,
+    frames: &'a mut Frames<L::Recv>,
+    reader: Reader,
+    /// Bytes of records that may still be sent.
+    credit: u64,
+    /// Set when the peer's frames say that the stream has to end; what is being written is written first.
+    end: Option<Code>,
+    /// Bytes sent since the peer's frames were looked at.
+    unlooked_bytes: u64,
+}
+
+impl<L: Link> Subscription<'_, L> {
+    async fn run(&mut self) -> Ending {
+        loop {
+            match self.turn().await {
+                Ok(()) => {}
+                Err(ending) => return ending,
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), Ending> {
+        tokio::select! {
+            // Records first: looking for frames takes the connection's lock, which a delivery then takes only once.
+            // Frames are not starved: see `look`.
+            biased;
+            event = self.reader.next(self.credit) => self.handle_event(event).await,
+            frame = self.frames.next() => {
+                let frame = frame?.ok_or(Ending::Leave(Code::DONE))?;
+                self.handle_frame(frame)
+            }
+        }?;
+        match self.end {
+            Some(code) => Err(Ending::Leave(code)),
+            None => Ok(()),
+        }
+    }
+
+    async fn handle_event(&mut self, event: Event) -> Result<(), Ending> {
+        match event {
+            Event::Records { mut frames, bytes, count } => {
+                debug_assert!(bytes <= self.credit);
+                self.credit = self.credit.saturating_sub(bytes);
+                let stats = self.context.shared.stats();
+                stats.records_delivered.add(count);
+                stats.bytes_delivered.add(bytes);
+                self.write(&mut frames).await?;
+                self.look(bytes).await
+            }
+            Event::Gap(gap) => self.write_frame(&gap).await,
+            Event::Reset(reset) => {
+                self.send.set_priority(priority::CATCH_UP);
+                self.write_frame(&reset).await
+            }
+            Event::CaughtUp(caught_up) => {
+                self.send.set_priority(priority::LIVE);
+                self.write_frame(&caught_up).await
+            }
+            Event::Failed(code) => Err(Ending::Leave(code)),
+        }
+    }
+
+    async fn write_frame<B: Body>(&mut self, body: &B) -> Result<(), Ending> {
+        self.write(&mut [to_bytes(body)]).await
+    }
+
+    /// Writes everything. While it waits for the transport it goes on reading: a peer that leaves must not have to
+    /// take the rest first, and credit must not fill the other direction's window.
+    async fn write(&mut self, mut chunks: &mut [Bytes]) -> Result<(), Ending> {
+        loop {
+            tokio::select! {
+                // Nearly always there is room, and then nothing else is looked at.
+                biased;
+                written = self.send.write_chunks(chunks) => {
+                    chunks = &mut chunks[written?..];
+                    if chunks.is_empty() {
+                        return Ok(());
+                    }
+                    self.context.follow_path();
+                }
+                frame = self.frames.next(), if self.end.is_none() => {
+                    // A peer that leaves in the middle of a page does not want the rest.
+                    let frame = frame?.ok_or(Ending::Abandon)?;
+                    self.handle_frame(frame)?;
+                }
+            }
+        }
+    }
+
+    /// Once per page: looks for frames although records are there, and lets other tasks have their turn.
+    async fn look(&mut self, bytes: u64) -> Result<(), Ending> {
+        // A small delivery counts as a packet, about what it costs.
+        self.unlooked_bytes += bytes.max(1_200);
+        if self.unlooked_bytes < limits::PAGE_BYTES_MAX as u64 {
+            return Ok(());
+        }
+        self.unlooked_bytes = 0;
+        while self.end.is_none() {
+            let Some(frame) = if_ready(self.frames.next()).await else { break };
+            let frame = frame?.ok_or(Ending::Leave(Code::DONE))?;
+            self.handle_frame(frame)?;
+        }
+        yield_now().await;
+        Ok(())
+    }
+
+    fn handle_frame(&mut self, frame: Frame) -> Result<(), Ending> {
+        match frame {
+            Frame::Credit(credit) => match self.credit.checked_add(credit.bytes) {
+                Some(sum) if sum <= NUMBER_MAX => self.credit = sum,
+                _ => self.end = Some(Code::FLOW_CONTROL),
+            },
+            Frame::Mark(_) | Frame::Ephemeral(_) => self.end = Some(Code::NOT_OFFERED),
+            frame => return Err(unexpected(&frame, "on a join stream").into()),
+        }
+        Ok(())
+    }
+}
+
+/// What a future has to say without waiting; the future must be cancel-safe.
+async fn if_ready<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,61 @@
+//! What sessions count. Plain atomics, each only ever rising; the metrics read them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that rises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// What it has come to.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn increment(&self) {
+        self.add(1);
+    }
+}
+
+/// The counters of all sessions of a node.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Links taken over.
+    pub sessions_opened: Counter,
+    /// Links done with.
+    pub sessions_closed: Counter,
+    /// `Welcome` was sent.
+    pub sessions_welcomed: Counter,
+    /// Refused because the node is full.
+    pub sessions_refused_full: Counter,
+    /// Refused because the node is draining.
+    pub sessions_refused_draining: Counter,
+    /// Refused because of who the client is, or what it speaks.
+    pub sessions_refused_hello: Counter,
+    /// Closed without an answer, because too many were being refused already.
+    pub sessions_dropped: Counter,
+    /// No `Hello` in time.
+    pub hello_timeouts: Counter,
+    /// Sessions ended because the peer broke the protocol.
+    pub faults: Counter,
+    /// Streams that were served.
+    pub streams_opened: Counter,
+    /// Streams that were served and have ended.
+    pub streams_closed: Counter,
+    /// Streams answered with `Refused`.
+    pub streams_refused: Counter,
+    /// Publishes taken.
+    pub publishes: Counter,
+    /// Publishes answered with `Nack`.
+    pub nacks: Counter,
+    /// Those of them with `overloaded`.
+    pub overloaded: Counter,
+    /// Records written to subscribers, by `Join`.
+    pub records_delivered: Counter,
+    /// Bytes of those.
+    pub bytes_delivered: Counter,
+}
