@@ -150,7 +150,7 @@ impl Server {
 
 fn bind(config: &Config, certificates: &Certificates) -> Result<Vec<Arc<Endpoint>>, StartError> {
     let bind = |address: &SocketAddr| {
-        Endpoint::bind(*address, certificates.clone()).map_err(|error| {
+        Endpoint::bind(*address, certificates.clone(), options::endpoint(config)).map_err(|error| {
             let error = match error {
                 BindError::Socket { error, .. } => error.to_string(),
                 BindError::Tls(error) => error,

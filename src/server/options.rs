@@ -7,6 +7,7 @@ use crate::{
         rows::{Class, Level, Policy},
     },
     room, session,
+    transport::endpoint,
 };
 
 /// What the store needs to know.
@@ -31,12 +32,24 @@ pub(super) fn rooms(config: &Config) -> room::Options {
     }
 }
 
+/// What a port needs to know.
+pub(super) fn endpoint(config: &Config) -> endpoint::Options {
+    endpoint::Options {
+        handshake_timeout: config.timeouts.handshake,
+        idle_timeout: config.timeouts.idle,
+        send_window: config.limits.send_window_min,
+    }
+}
+
 /// What sessions need to know.
 pub(super) fn session(config: &Config) -> session::Config {
     let mut options = session::Config {
         node: config.node.clone(),
         sessions_max: config.limits.sessions_max,
         ping_interval: config.timeouts.ping,
+        hello_timeout: config.timeouts.hello,
+        in_flight_max: config.limits.in_flight_max,
+        send_window: config.limits.send_window_min..=config.limits.send_window_max,
         ..session::Config::default()
     };
     options.session.rooms_max = config.limits.rooms_max;

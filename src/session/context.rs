@@ -1,8 +1,11 @@
 //! What the streams of one session share after the welcome.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use loquic_wire::{Code, Principal, RoomName};
@@ -13,7 +16,7 @@ use super::{
     shared::Shared,
     stream::Ending,
 };
-use crate::{config::limits, room::RoomKey, transport::Link};
+use crate::{room::RoomKey, transport::Link};
 
 pub(super) struct Context<L> {
     pub(super) shared: Arc<Shared>,
@@ -27,13 +30,9 @@ pub(super) struct Context<L> {
 
 impl<L: Link> Context<L> {
     pub(super) fn new(shared: Arc<Shared>, link: L, admission: Admission) -> Arc<Self> {
-        Arc::new(Self {
-            shared,
-            principal: admission.principal,
-            permissions: RwLock::new(admission.permissions),
-            link,
-            send_window: AtomicU64::new(limits::SEND_WINDOW_MIN),
-        })
+        let send_window = AtomicU64::new(*shared.config.send_window.start());
+        let permissions = RwLock::new(admission.permissions);
+        Arc::new(Self { shared, principal: admission.principal, permissions, link, send_window })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -55,7 +54,7 @@ impl<L: Link> Context<L> {
     /// Lets the send window follow the path. Called when a write did not fit: only then can the window be too small,
     /// and then a look at the path is cheap beside the wait.
     pub(super) fn follow_path(&self) {
-        let wanted = send_window(self.link.congestion_window());
+        let wanted = send_window(self.link.congestion_window(), &self.shared.config.send_window);
         let current = self.send_window.load(Ordering::Relaxed);
         if wanted.abs_diff(current) > current / 8 {
             self.send_window.store(wanted, Ordering::Relaxed);
@@ -70,8 +69,8 @@ pub(super) fn forbidden(what: &str) -> Ending {
 
 /// Twice what the path takes at once: one half is under way while the other is being acknowledged. A window is never
 /// below the congestion window, so it does not keep that from growing.
-fn send_window(congestion_window: u64) -> u64 {
-    congestion_window.saturating_mul(2).clamp(limits::SEND_WINDOW_MIN, limits::SEND_WINDOW_MAX)
+fn send_window(congestion_window: u64, bounds: &RangeInclusive<u64>) -> u64 {
+    congestion_window.saturating_mul(2).clamp(*bounds.start(), *bounds.end())
 }
 
 #[cfg(test)]
@@ -80,8 +79,9 @@ mod tests {
 
     #[test]
     fn the_send_window_is_twice_the_path_within_bounds() {
-        assert_eq!(send_window(0), limits::SEND_WINDOW_MIN);
-        assert_eq!(send_window(100_000), 200_000);
-        assert_eq!(send_window(u64::MAX), limits::SEND_WINDOW_MAX);
+        let bounds = 65_536..=1_048_576;
+        assert_eq!(send_window(0, &bounds), 65_536);
+        assert_eq!(send_window(100_000, &bounds), 200_000);
+        assert_eq!(send_window(u64::MAX, &bounds), 1_048_576);
     }
 }

@@ -184,7 +184,7 @@ pub(super) async fn admit<L: Link>(shared: &Shared, link: &L, hello: &Hello) -> 
 async fn authenticate<L: Link>(shared: &Shared, link: &L, auth: &Auth) -> Result<Admission, Refusal> {
     let admission = shared.authenticator.authenticate(auth, link.peer());
     let slow = |_| Err(Refusal { code: Code::INTERNAL, message: "authentication took too long".to_owned() });
-    timeout(limits::HELLO_TIMEOUT, admission).await.unwrap_or_else(slow)
+    timeout(shared.config.hello_timeout, admission).await.unwrap_or_else(slow)
 }
 
 /// Answers a request, in a task of its own.

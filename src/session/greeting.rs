@@ -11,12 +11,12 @@ use super::{
     state::{Fault, First},
     stream::{Ending, refused},
 };
-use crate::{config::limits, room::Refusal, transport::Link};
+use crate::{room::Refusal, transport::Link};
 
 impl<L: Link> Session<L> {
     /// Waits for `Hello`, answers it, and serves what was parked meanwhile.
     pub(super) async fn greet(&mut self) -> Result<Box<Control<L>>, End<L>> {
-        let deadline = Instant::now() + limits::HELLO_TIMEOUT;
+        let deadline = Instant::now() + self.shared.config.hello_timeout;
         let (hello, stream) = match timeout_at(deadline, self.hello()).await {
             Ok(result) => result?,
             Err(_) => return Err(self.nobody_spoke()),

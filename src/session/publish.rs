@@ -10,12 +10,12 @@ use loquic_wire::{
 use super::{
     auth::Action,
     context::Context,
+    shared::Shared,
     state::{Fault, unexpected},
     stats::Stats,
     stream::{Ending, FramesError, Stream, priority, write},
 };
 use crate::{
-    config::limits,
     room::{Answer, ProducerKey, Publisher},
     transport::{Link, SendStream},
 };
@@ -26,7 +26,7 @@ const PIECES: usize = 64;
 /// Serves a stream that began with `Open`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>) -> Ending {
     let result = match Box::pin(start(context, open, stream)).await {
-        Ok(publisher) => run(context.shared.stats(), publisher, stream).await,
+        Ok(publisher) => run(&context.shared, publisher, stream).await,
         Err(ending) => Err(ending),
     };
     match result {
@@ -43,19 +43,20 @@ async fn start<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>
     let producer = ProducerKey { user: context.principal.user.clone(), producer: open.producer };
     let publisher = rooms.open_producer(&room, producer).await?;
     stream.send.set_priority(priority::PUBLISH);
-    let opened = Opened { last_id: publisher.last_id(), in_flight_max: limits::IN_FLIGHT_MAX };
+    let opened = Opened { last_id: publisher.last_id(), in_flight_max: context.shared.config.in_flight_max };
     write(&mut stream.send, &opened).await?;
     Ok(publisher)
 }
 
 /// Takes publishes and answers them until the peer has ended its half and everything is answered.
-async fn run<L: Link>(stats: &Stats, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
+async fn run<L: Link>(shared: &Shared, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
+    let (stats, in_flight_max) = (shared.stats(), shared.config.in_flight_max);
     let Stream { send, frames } = stream;
     let mut pieces = vec![Bytes::new(); PIECES];
     let mut is_read = true;
     while is_read || publisher.in_flight() > 0 {
-        let may_read = is_read && !publisher.is_paused() && publisher.in_flight() < limits::IN_FLIGHT_MAX;
-        let mut batch = Batch::new(limits::IN_FLIGHT_MAX.saturating_sub(publisher.in_flight()));
+        let may_read = is_read && !publisher.is_paused() && publisher.in_flight() < in_flight_max;
+        let mut batch = Batch::new(in_flight_max.saturating_sub(publisher.in_flight()));
         tokio::select! {
             // Answers first: a publisher waits for them, and they make room for what is read.
             biased;

@@ -1,6 +1,7 @@
 //! What all sessions of a node share: the rooms, who is admitted, how many there are, whether the node is draining.
 
 use std::{
+    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -31,6 +32,12 @@ pub struct Config {
     pub session: SessionLimits,
     /// How often clients send `Ping`.
     pub ping_interval: Duration,
+    /// How long a session's first frame may take, and then admitting it.
+    pub hello_timeout: Duration,
+    /// Publishes of one stream that may wait for an answer; more end the stream with `flow_control`.
+    pub in_flight_max: u32,
+    /// Unacknowledged bytes kept for a connection: at first and at least, and at most.
+    pub send_window: RangeInclusive<u64>,
 }
 
 impl Default for Config {
@@ -46,6 +53,9 @@ impl Default for Config {
                 payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT as u32,
             },
             ping_interval: limits::PING_INTERVAL,
+            hello_timeout: limits::HELLO_TIMEOUT,
+            in_flight_max: limits::IN_FLIGHT_MAX,
+            send_window: limits::SEND_WINDOW_MIN..=limits::SEND_WINDOW_MAX,
         }
     }
 }

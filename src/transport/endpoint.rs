@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use loquic_wire::Code;
@@ -43,6 +44,27 @@ pub enum BindError {
     Tls(String),
 }
 
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// A handshake that takes longer is dropped.
+    pub handshake_timeout: Duration,
+    /// A connection on which nothing arrives for this long is dropped.
+    pub idle_timeout: Duration,
+    /// Unacknowledged bytes kept for a connection at first.
+    pub send_window: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: limits::HANDSHAKE_TIMEOUT,
+            idle_timeout: limits::IDLE_TIMEOUT,
+            send_window: limits::SEND_WINDOW_MIN,
+        }
+    }
+}
+
 /// What the kernel gave the socket. Linux counts its own bookkeeping in, so it is up to twice what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketBuffers {
@@ -73,6 +95,7 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     address: SocketAddr,
     buffers: SocketBuffers,
+    handshake_timeout: Duration,
     /// Handshakes that are open.
     handshakes: AtomicUsize,
     stats: HandshakeStats,
@@ -80,15 +103,15 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Binds `address`; port 0 takes a free one. Must be called inside a tokio runtime.
-    pub fn bind(address: SocketAddr, certificates: Certificates) -> Result<Arc<Self>, BindError> {
-        let config = server_config(certificates)?;
+    pub fn bind(address: SocketAddr, certificates: Certificates, options: Options) -> Result<Arc<Self>, BindError> {
+        let config = server_config(certificates, options)?;
         let bound = || -> io::Result<Self> {
             let (socket, buffers) = bind_socket(address)?;
             let address = socket.local_addr()?;
             let runtime = Arc::new(TokioRuntime);
             let quinn = quinn::Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
-            let handshakes = AtomicUsize::new(0);
-            Ok(Self { quinn, address, buffers, handshakes, stats: HandshakeStats::default() })
+            let (handshakes, stats) = (AtomicUsize::new(0), HandshakeStats::default());
+            Ok(Self { quinn, address, buffers, handshake_timeout: options.handshake_timeout, handshakes, stats })
         };
         bound().map(Arc::new).map_err(|error| BindError::Socket { address, error })
     }
@@ -216,7 +239,7 @@ impl Handshake {
 
     async fn finish(self, incoming: Incoming) -> Option<(Application, quinn::Connection)> {
         let stats = &self.endpoint.stats;
-        match timeout(limits::HANDSHAKE_TIMEOUT, shake_hands(incoming)).await {
+        match timeout(self.endpoint.handshake_timeout, shake_hands(incoming)).await {
             Ok(Ok(connection)) => {
                 stats.completed.fetch_add(1, Ordering::Relaxed);
                 return Some(connection);
@@ -248,12 +271,12 @@ async fn application(connecting: &mut Connecting) -> Result<Application, String>
     Application::of(data.protocol.as_deref()).ok_or_else(|| "the client names no protocol of ours".to_owned())
 }
 
-fn server_config(certificates: Certificates) -> Result<ServerConfig, BindError> {
+fn server_config(certificates: Certificates, options: Options) -> Result<ServerConfig, BindError> {
     let tls = tls::server_config(certificates, PROTOCOLS).map_err(|error| BindError::Tls(error.to_string()))?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| BindError::Tls(error.to_string()))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
-        .transport_config(Arc::new(transport_config()))
+        .transport_config(Arc::new(transport_config(options)))
         .max_incoming(limits::HANDSHAKES_MAX)
         .incoming_buffer_size(limits::INCOMING_BYTES_MAX)
         .incoming_buffer_size_total(limits::INCOMING_BYTES_TOTAL_MAX);
@@ -261,15 +284,15 @@ fn server_config(certificates: Certificates) -> Result<ServerConfig, BindError> 
 }
 
 /// Finite in every respect: quinn's defaults let one peer take about 250 MB.
-fn transport_config() -> TransportConfig {
+fn transport_config(options: Options) -> TransportConfig {
     let mut config = TransportConfig::default();
-    let idle = u32::try_from(limits::IDLE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    let idle = u32::try_from(options.idle_timeout.as_millis()).unwrap_or(u32::MAX);
     config
         .max_concurrent_bidi_streams(limits::STREAMS_START.into())
         .max_concurrent_uni_streams(0_u32.into())
         .stream_receive_window(limits::STREAM_RECEIVE_WINDOW.into())
         .receive_window(limits::RECEIVE_WINDOW.into())
-        .send_window(limits::SEND_WINDOW_MIN)
+        .send_window(options.send_window)
         .max_idle_timeout(Some(VarInt::from_u32(idle).into()))
         .datagram_receive_buffer_size(Some(limits::DATAGRAM_BUFFER_BYTES))
         .datagram_send_buffer_size(limits::DATAGRAM_BUFFER_BYTES)
@@ -298,7 +321,7 @@ fn bind_socket(address: SocketAddr) -> io::Result<(UdpSocket, SocketBuffers)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, time::Duration};
+    use std::net::Ipv4Addr;
 
     use bytes::Bytes;
     use quinn::{ClientConfig, crypto::rustls::QuicClientConfig};
@@ -358,7 +381,8 @@ mod tests {
     async fn a_connection_is_served_and_closed() {
         let (certificate, key) = make_certificate();
         let certificates = Certificates::new(vec![certificate.clone()], key).unwrap();
-        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates.clone()).unwrap();
+        let endpoint =
+            Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates.clone(), Options::default()).unwrap();
         assert!(endpoint.socket_buffers().receive_bytes > 0);
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(endpoint.clone().run(echo, async move { stopped.await.unwrap_or(()) }));
@@ -397,7 +421,7 @@ mod tests {
     async fn half_a_page_is_not_taken_for_a_whole() {
         let (certificate, key) = make_certificate();
         let certificates = Certificates::new(vec![certificate.clone()], key).unwrap();
-        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates).unwrap();
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates, Options::default()).unwrap();
         let half = |link: quic::Link| async move {
             let (mut send, _recv) = link.accept().await.unwrap();
             send.write_all_chunks(&mut ["half".into()]).await.unwrap();
@@ -415,7 +439,7 @@ mod tests {
     async fn a_full_node_asks_for_a_proof_of_the_address() {
         let (certificate, key) = make_certificate();
         let certificates = Certificates::new(vec![certificate.clone()], key).unwrap();
-        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates).unwrap();
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates, Options::default()).unwrap();
         let half: Vec<_> = (0..limits::HANDSHAKES_MAX / 2).map(|_| Handshake::begin(endpoint.clone())).collect();
         let _run = tokio::spawn(endpoint.clone().run(echo, std::future::pending()));
         let link = connect(endpoint.local_address(), &certificate, b"loquic-1").await.unwrap();
