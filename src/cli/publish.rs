@@ -4,13 +4,14 @@ use std::io::{self, BufRead, Read, Write};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream::FuturesOrdered};
+use loquic_client::{Ack, Client, Duplicate, Message};
 use loquic_wire::{Format, RoomName, limits};
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
 use super::{
     Exit, Failed,
-    connect::Connect,
+    connect::{self, Connect},
     logging::Logging,
     output::{Acked, Output},
 };
@@ -70,15 +71,33 @@ impl Content {
 
 impl Publish {
     pub(super) fn run(self) -> Result<Exit, Failed> {
-        self.logging.start("warn")?;
+        self.logging.start("error")?;
         let mut output = Output { out: io::stdout().lock(), json: self.json, colour: false };
         super::client_runtime()?.block_on(async {
             let mut contents = self.contents()?;
-            // WIRE: client
-            let publish = async |_| Ok(async { Err::<Acked, _>(Failed::new("not yet")) });
-            pipeline(&mut contents, publish, &self.room, &mut output).await
+            let client = self.connect.open().await?;
+            let result = tokio::select! {
+                never = connect::tell(&client) => match never {},
+                published = self.publish(&client, &mut contents, &mut output) => published,
+            };
+            client.close().await;
+            result
         })?;
         Ok(Exit::Success)
+    }
+
+    async fn publish(
+        &self,
+        client: &Client,
+        contents: &mut mpsc::Receiver<Result<Content, Failed>>,
+        output: &mut Output<impl Write>,
+    ) -> Result<(), Failed> {
+        let publisher = client.publisher(self.room.as_str())?;
+        let publish = async |content: Content| {
+            let pending = publisher.enqueue(Message::new(content.payload).format(content.format)).await?;
+            Ok(async { Ok(Acked::from(pending.await?)) })
+        };
+        pipeline(contents, publish, &self.room, output).await
     }
 
     fn format(&self) -> Format {
@@ -105,6 +124,17 @@ impl Publish {
             }
         }
         Ok(receiver)
+    }
+}
+
+impl From<Ack> for Acked {
+    fn from(ack: Ack) -> Self {
+        Self {
+            epoch: ack.position.epoch,
+            offset: ack.position.offset,
+            time: ack.time,
+            duplicate: ack.duplicate != Duplicate::No,
+        }
     }
 }
 
@@ -246,7 +276,7 @@ mod tests {
         assert_eq!(bad.len(), 2, "nothing after a line that cannot be published");
         assert!(bad[1].as_ref().unwrap_err().starts_with("line 2: this is not UTF-8"));
         let largest = vec![b'x'; limits::PAYLOAD_BYTES_MAX_HARD];
-        assert_eq!(payloads(&largest, Format::Bytes), [largest.clone()]);
+        assert_eq!(payloads(&largest, Format::Bytes), std::slice::from_ref(&largest));
         let larger = [&largest[..], b"x"].concat();
         assert_eq!(
             lines(&larger, Format::Bytes)[0].as_ref().unwrap_err(),

@@ -58,10 +58,10 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failed::new(format_args!("cannot start {} threads: {error}", config.runtime.workers)))?;
-        let exit = runtime.block_on(serve(config))?;
-        // Nothing is left to wait for: what has to be on the disk is there when the drain ends.
+        let result = runtime.block_on(serve(config));
+        // Nothing is left to wait for: after a drain everything is on the disk, and a second signal does not wait.
         runtime.shutdown_background();
-        Ok(exit)
+        result
     }
 }
 

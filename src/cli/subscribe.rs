@@ -2,10 +2,17 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use loquic_client::Event;
+use futures::FutureExt;
+use loquic_client::{Client, Event};
 use loquic_wire::{Epoch, RoomName, join::From};
 
-use super::{Exit, Failed, connect::Connect, logging::Logging, output::Output, start};
+use super::{
+    Exit, Failed,
+    connect::{self, Connect},
+    logging::Logging,
+    output::Output,
+    start,
+};
 
 /// Print the records of a room as they come.
 ///
@@ -38,7 +45,7 @@ pub(crate) struct Subscribe {
 
 impl Subscribe {
     pub(super) fn run(self) -> Result<Exit, Failed> {
-        self.logging.start("warn")?;
+        self.logging.start("error")?;
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let mut printer = Printer {
             output: Output { out: BufWriter::new(io::stdout().lock()), json: self.json, colour },
@@ -49,8 +56,19 @@ impl Subscribe {
             incomplete: false,
             room: self.room,
         };
-        printer
-            .handle(Epoch::ZERO, &Event::CaughtUp(loquic_wire::join::CaughtUp { head: loquic_wire::Offset::ZERO }))?;
+        super::client_runtime()?.block_on(async {
+            let client = self.connect.open().await?;
+            let result = tokio::select! {
+                // Whoever interrupts wants to know with which code it ends.
+                interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failed::new),
+                never = connect::tell(&client) => match never {},
+                followed = printer.follow(&client, self.from) => followed,
+            };
+            // What was printed is shown and the server is told, also where it went wrong.
+            let flushed = printer.output.out.flush();
+            client.close().await;
+            result.and_then(|()| Ok(flushed?))
+        })?;
         Ok(printer.exit())
     }
 }
@@ -70,6 +88,26 @@ struct Printer<W, E> {
 }
 
 impl<W: Write, E: Write> Printer<W, E> {
+    /// Prints until it is enough or the room ends. What is printed is written out whenever nothing more is at hand.
+    async fn follow(&mut self, client: &Client, from: From) -> Result<(), Failed> {
+        let mut room = client.room(self.room.as_str()).from(from).open().await?;
+        loop {
+            let event = match room.next().now_or_never() {
+                Some(event) => event,
+                None => {
+                    self.output.out.flush()?;
+                    room.next().await
+                }
+            };
+            let Some(event) = event else { return Ok(()) };
+            let event = event?;
+            let epoch = room.position().map_or(Epoch::ZERO, |position| position.epoch);
+            if !self.handle(epoch, &event)? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Prints one event, with its epoch if it is a record. Returns whether more are wanted.
     fn handle(&mut self, epoch: Epoch, event: &Event) -> io::Result<bool> {
         match event {

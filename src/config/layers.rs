@@ -40,15 +40,15 @@ impl Layers {
         self.values.entry(key.to_owned()).or_default().push((raw, place));
     }
 
-    /// Puts a file on top.
-    pub(crate) fn add_file(&mut self, path: &str, text: &str) {
+    /// Puts a file on top. Fails if it is not TOML: nothing can be said about what is in it then.
+    pub(crate) fn add_file(&mut self, path: &str, text: &str) -> Result<(), Problem> {
         let file = Text { path: path.into(), text };
         let table = match DeTable::parse(text) {
             Ok(table) => table.into_inner(),
             Err(error) => {
                 let place = file.place(error.span().map_or(0, |span| span.start));
                 let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
-                return self.problem(place, what, "TOML is described at https://toml.io".into());
+                return Err(Problem { place, what, advice: "TOML is described at https://toml.io".into() });
             }
         };
         // In the order of the file, so that problems are read from the top down.
@@ -66,6 +66,7 @@ impl Layers {
                 (section, value) => self.add_section(&file, section, value, place),
             }
         }
+        Ok(())
     }
 
     fn add_section(&mut self, file: &Text<'_>, section: &str, value: DeValue<'_>, place: Place) {

@@ -117,7 +117,7 @@ impl Config {
             layers.set("listen.quic", Raw::Text(DEV_LISTEN.into()), Place::Flag("--dev"));
         }
         if let Some((path, text)) = file {
-            layers.add_file(&path, &text);
+            layers.add_file(&path, &text).map_err(|problem| Problems(vec![problem]))?;
         }
         layers.add_environment(environment);
         if flags.dev {

@@ -14,7 +14,7 @@ pub struct Policy {
     pub age: Option<Duration>,
     /// Only this many of the newest records are above the floor.
     pub count: Option<u64>,
-    /// Only as many of the newest records as fit into this many bytes are above the floor.
+    /// At least this many bytes of the newest records are above the floor, and not much more.
     pub bytes: Option<u64>,
 }
 

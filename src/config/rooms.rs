@@ -19,7 +19,7 @@ pub(crate) const KEYS: &[(&str, &str, &str)] = &[
     ("class", "\"day\"", "How long records stay at most: \"hour\", \"day\", \"week\", \"month\" or \"keep\"."),
     ("age", "\"12h\"", "Removes older records sooner than the class does."),
     ("count", "100_000", "Keeps only this many of the newest records."),
-    ("bytes", "\"64MiB\"", "Keeps only as many of the newest records as fit."),
+    ("bytes", "\"64MiB\"", "Keeps this many bytes of the newest records, and not much more."),
 ];
 
 /// Bounds of retention: a room may shrink to one record, and numbers stay exact in JSON.

@@ -226,6 +226,8 @@ fn broken_files_say_where() {
     );
     let text = complaints("[limits]\nrooms_max = \n").concat();
     assert!(text.starts_with(":2: this is not TOML: "), "{text}");
+    let problems = load("x", &[], Flags::default()).unwrap_err().0;
+    assert_eq!(problems.len(), 1, "nothing is said of keys that could not be read: {problems:?}");
     let flags = Flags { dev: true, file: Some("/nowhere/x.toml".into()), ..Flags::default() };
     let text = Config::load_with(&flags, std::iter::empty()).unwrap_err().to_string();
     assert!(text.starts_with("--config: cannot read /nowhere/x.toml: "), "{text}");

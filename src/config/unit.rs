@@ -70,7 +70,7 @@ pub fn duration(span: Duration) -> String {
 /// An exact form in binary units that [`parse_size`] reads back.
 pub fn size(bytes: u64) -> String {
     let binary = SIZE.iter().filter(|(unit, _)| unit.ends_with("iB"));
-    match binary.into_iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0) {
+    match binary.into_iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor)) {
         Some((unit, factor)) => format!("{}{unit}", bytes / factor),
         None => format!("{bytes}B"),
     }

@@ -1,0 +1,25 @@
+# make run    install what is missing, build, start a development node
+# make test   everything that has to hold; .ci/run calls it
+# make bench  the benchmarks, their figures last
+#
+# One profile (release) for all three, and RocksDB's C++, about 14 minutes on two cores, once per machine
+# (scripts/rocksdb.sh). Therefore the build directory is outside of the checkout, and every checkout shares it.
+
+export CARGO_TARGET_DIR ?= $(or $(HOME),/tmp)/.cache/loquic/target
+
+.PHONY: run build test bench setup
+
+run: build
+	@scripts/run.sh
+
+build: setup
+	@scripts/cargo.sh build --release --locked --bin loquic
+
+test: setup
+	@scripts/test.sh
+
+bench: setup
+	@scripts/bench.sh
+
+setup:
+	@scripts/setup.sh

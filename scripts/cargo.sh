@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# cargo with the RocksDB of this machine; builds that first if there is none.
+set -euo pipefail
+if [ -z "${ROCKSDB_LIB_DIR:-}" ]; then
+    ROCKSDB_LIB_DIR="$("$(dirname "$0")/rocksdb.sh")"
+    export ROCKSDB_LIB_DIR ROCKSDB_STATIC=1
+fi
+exec cargo "$@"
