@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Failed, logging::Logging};
 use crate::{
-    config::{Config, Flags},
+    config::{Config, Flags, limits},
     server::Server,
 };
 
@@ -55,6 +55,7 @@ impl Serve {
             .map_err(|problems| Failed::usage(format_args!("the configuration does not hold:\n{problems}")))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.runtime.workers)
+            .max_blocking_threads(limits::READ_THREADS_MAX)
             .enable_all()
             .build()
             .map_err(|error| Failed::new(format_args!("cannot start {} threads: {error}", config.runtime.workers)))?;
