@@ -30,7 +30,7 @@ pub(crate) struct Serve {
     /// Where the rooms are kept [default: data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// UDP address for QUIC, several times for several [default: [::]:4433, with --dev 127.0.0.1:4433]
+    /// UDP address for QUIC, several times for several [default: every address, port 4433; with --dev 127.0.0.1:4433]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! The judge of recorded histories: what was published, what came out of it, and whether Loquic kept its promises.
 //!
 //! A harness (fault tests, load generator) records with a [`Recorder`] what clients did and saw, reads every node's log when
-//! the run is over, and asks [`check`]. Nothing here runs anything: no async, no clock of its own, no I/O except JSON lines
+//! the run is over, and asks [`check()`]. Nothing here runs anything: no async, no clock of its own, no I/O except JSON lines
 //! over `BufRead` and `Write`. It shares no code with the server, so that a mistake there is not believed here.
 //!
 //! ```
