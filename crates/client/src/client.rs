@@ -17,7 +17,8 @@ use crate::{
     error::Error,
     history::{self, History},
     publisher::Publisher,
-    publishing::{Publishing, Shared},
+    publishing::Publishing,
+    queue::Queue,
     room::RoomBuilder,
     session::Request,
     status::Status,
@@ -138,7 +139,7 @@ impl Client {
     /// after `limit`; the client is closed in either case.
     pub async fn drain(&self, limit: Duration) -> Result<(), Error> {
         let publishers: Vec<_> =
-            lock(&self.handle.core.publishers).values().map(|entry| Arc::clone(&entry.shared)).collect();
+            lock(&self.handle.core.publishers).values().map(|entry| Arc::clone(&entry.queue)).collect();
         let drained = timeout(limit, async {
             for publisher in publishers {
                 publisher.drained().await;
@@ -154,22 +155,22 @@ impl Handle {
     /// The publisher of a room: there is one, so that its publishes are numbered in one sequence.
     pub(crate) fn publisher(self: &Arc<Self>, room: RoomName) -> Publisher {
         let mut publishers = lock(&self.core.publishers);
-        let shared = match publishers.get(&room) {
-            Some(entry) => Arc::clone(&entry.shared),
+        let queue = match publishers.get(&room) {
+            Some(entry) => Arc::clone(&entry.queue),
             None => {
-                let shared = Arc::new(Shared::new(room.clone(), self.core.config.outbox));
+                let queue = Arc::new(Queue::new(room.clone(), self.core.config.outbox));
                 match self.core.closed() {
-                    Some(error) => shared.fail(&error),
+                    Some(error) => queue.fail(&error),
                     None => {
-                        let task = Owned::spawn(Publishing::new(Arc::clone(&self.core), Arc::clone(&shared)).run());
-                        publishers.insert(room, PublisherEntry { shared: Arc::clone(&shared), task });
+                        let task = Owned::spawn(Publishing::new(Arc::clone(&self.core), Arc::clone(&queue)).run());
+                        publishers.insert(room, PublisherEntry { queue: Arc::clone(&queue), task });
                     }
                 }
-                shared
+                queue
             }
         };
         drop(publishers);
-        Publisher::new(shared, Arc::clone(self))
+        Publisher::new(queue, Arc::clone(self))
     }
 
     pub(crate) fn payload_bytes_max(&self) -> usize {

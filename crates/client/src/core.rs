@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     endpoint::Endpoints,
     error::Error,
-    publishing,
+    queue::Queue,
     session::Session,
     status::Status,
     sync::{Owned, lock},
@@ -63,7 +63,7 @@ pub(crate) struct Core {
 
 #[derive(Debug)]
 pub(crate) struct PublisherEntry {
-    pub(crate) shared: Arc<publishing::Shared>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) task: Owned,
 }
 
@@ -126,8 +126,8 @@ impl Core {
         let reason = if matches!(error, Error::Closed) { None } else { Some(error.clone()) };
         self.status.send_replace(Status::Closed { error: reason });
         let publishers = std::mem::take(&mut *lock(&self.publishers));
-        for PublisherEntry { shared, task } in publishers.into_values() {
-            shared.fail(&error);
+        for PublisherEntry { queue, task } in publishers.into_values() {
+            queue.fail(&error);
             drop(task);
         }
     }

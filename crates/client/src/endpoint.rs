@@ -149,14 +149,14 @@ pub(crate) const CREDIT_BYTES_SUM: u64 = 128 << 20;
 /// its way, 10 ms at 800 Mbit/s.
 pub(crate) const CREDIT_BYTES_DEFAULT: u64 = 1 << 20;
 
-/// What a room gets in a session that may hold `rooms_max` of them; see [`rooms_max`] for what follows from it.
-pub(crate) fn credit(wanted: u64, rooms_max: u32) -> u64 {
-    (CREDIT_BYTES_SUM / u64::from(rooms_max.max(1))).min(wanted).max(WINDOW_MIN)
+/// The most that one room of a session may get, so that `rooms_max` of them stay within the sum.
+pub(crate) fn credit_share(rooms_max: u32) -> u64 {
+    (CREDIT_BYTES_SUM / u64::from(rooms_max.max(1))).max(WINDOW_MIN)
 }
 
-/// How many rooms the sum of the credits has room for, at most `rooms_max`.
-pub(crate) fn rooms_max(credit: u64, rooms_max: u32) -> u32 {
-    u32::try_from(CREDIT_BYTES_SUM / credit).unwrap_or(u32::MAX).min(rooms_max)
+/// How many rooms the sum has space for, at most `rooms_max`.
+pub(crate) fn rooms_max(rooms_max: u32) -> u32 {
+    u32::try_from(CREDIT_BYTES_SUM / credit_share(rooms_max)).unwrap_or(u32::MAX).min(rooms_max)
 }
 
 /// Streams are always read, so a stream's window only has to cover one round trip; it must not be the narrow place.
@@ -188,14 +188,8 @@ mod tests {
     #[test]
     fn the_sum_of_the_credits_stays_within_half_the_window() {
         for limit in [0, 1, 16, 64, 256, 1024, u32::MAX] {
-            for wanted in [0, CREDIT_BYTES_DEFAULT, u64::MAX] {
-                let credit = credit(wanted, limit);
-                assert!(
-                    credit * u64::from(rooms_max(credit, limit)) <= CREDIT_BYTES_SUM,
-                    "{limit} rooms, {wanted} bytes"
-                );
-            }
+            assert!(credit_share(limit) * u64::from(rooms_max(limit)) <= CREDIT_BYTES_SUM, "{limit} rooms");
         }
-        assert_eq!(rooms_max(credit(CREDIT_BYTES_DEFAULT, 256), 256), 256);
+        assert_eq!(rooms_max(256), 256);
     }
 }

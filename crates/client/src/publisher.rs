@@ -10,7 +10,7 @@ use crate::{
     completion::{Ack, Pending, PendingBatch, Waiter},
     error::Error,
     message::Message,
-    publishing::Shared,
+    queue::Queue,
 };
 
 /// Publishes into one room. Cheap to clone; all clones, and all publishers of the same client and room, share one
@@ -21,18 +21,18 @@ use crate::{
 /// sent again under the same numbers, so that each is in the log exactly once.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     handle: Arc<Handle>,
 }
 
 impl Publisher {
-    pub(crate) fn new(shared: Arc<Shared>, handle: Arc<Handle>) -> Self {
-        Self { shared, handle }
+    pub(crate) fn new(queue: Arc<Queue>, handle: Arc<Handle>) -> Self {
+        Self { queue, handle }
     }
 
     /// The room.
     pub fn room(&self) -> &RoomName {
-        &self.shared.room
+        &self.queue.room
     }
 
     /// Publishes, and waits until the record is safe at the room's level of durability.
@@ -46,16 +46,16 @@ impl Publisher {
     /// enqueued one after the other is appended in that order.
     pub async fn enqueue(&self, message: impl Into<Message>) -> Result<Pending, Error> {
         let message = self.checked(message.into())?;
-        let cost = self.shared.cost(&message);
-        self.shared.space.acquire_many(cost).await.map_err(|_| Error::Closed)?.forget();
+        let cost = self.queue.cost(&message);
+        self.queue.space.acquire_many(cost).await.map_err(|_| Error::Closed)?.forget();
         self.push(message, cost)
     }
 
     /// Hands the message over if the outbox has space, else [`Error::OutboxFull`].
     pub fn try_publish(&self, message: impl Into<Message>) -> Result<Pending, Error> {
         let message = self.checked(message.into())?;
-        let cost = self.shared.cost(&message);
-        match self.shared.space.try_acquire_many(cost) {
+        let cost = self.queue.cost(&message);
+        match self.queue.space.try_acquire_many(cost) {
             Ok(permits) => permits.forget(),
             Err(TryAcquireError::NoPermits) => return Err(Error::OutboxFull),
             Err(TryAcquireError::Closed) => return Err(Error::Closed),
@@ -78,31 +78,34 @@ impl Publisher {
     /// taken, because one of them is too large; other failures are outcomes of single messages.
     pub async fn enqueue_batch(&self, messages: Vec<Message>) -> Result<PendingBatch, Error> {
         messages.iter().try_for_each(|message| self.check(message))?;
-        let (batch, pending) = PendingBatch::new(self.shared.room.clone(), messages.len());
+        let (batch, pending) = PendingBatch::new(self.queue.room.clone(), messages.len());
         let mut waiters = (0..).map(|index| Waiter::Part(Arc::clone(&batch), index));
         let mut messages = messages.into_iter().peekable();
         let mut part = Vec::new();
         while messages.peek().is_some() {
             let mut sum = 0;
-            while let Some(message) = messages.next_if(|_| sum < self.shared.cost_part()) {
-                let cost = self.shared.cost(&message);
-                sum = sum.saturating_add(cost);
+            // One message that is larger than a part goes alone.
+            let fits =
+                |sum: u32, message: &Message| sum == 0 || sum + self.queue.cost(message) <= self.queue.cost_part();
+            while let Some(message) = messages.next_if(|message| fits(sum, message)) {
+                let cost = self.queue.cost(&message);
+                sum += cost;
                 part.extend(waiters.next().map(|waiter| (message, cost, waiter)));
             }
-            self.shared.space.acquire_many(sum).await.map_err(|_| Error::Closed)?.forget();
-            self.shared.push_all(&mut part);
+            self.queue.space.acquire_many(sum).await.map_err(|_| Error::Closed)?.forget();
+            self.queue.push_all(&mut part);
         }
         Ok(pending)
     }
 
     /// Waits until everything that was handed over has its answer.
     pub async fn flush(&self) {
-        self.shared.drained().await;
+        self.queue.drained().await;
     }
 
     fn push(&self, message: Message, cost: u32) -> Result<Pending, Error> {
-        let (waiter, pending) = Pending::new(self.shared.room.clone());
-        self.shared.push(message, cost, waiter)?;
+        let (waiter, pending) = Pending::new(self.queue.room.clone());
+        self.queue.push(message, cost, waiter)?;
         Ok(pending)
     }
 

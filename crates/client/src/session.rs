@@ -38,8 +38,8 @@ pub(crate) struct Session {
     pub(crate) welcome: Welcome,
     /// Counts the sessions of a client.
     pub(crate) generation: u64,
-    /// What a room's window of credit is.
-    pub(crate) credit: u64,
+    /// The most that a room's window of credit may be.
+    pub(crate) credit_share: u64,
     pub(crate) rooms_max: u32,
     pub(crate) rooms: Arc<Semaphore>,
     pub(crate) publishes: Arc<Semaphore>,
@@ -87,13 +87,12 @@ fn permits(limit: u32) -> usize {
 }
 
 impl Session {
-    fn new(link: Arc<dyn Link>, welcome: Welcome, generation: u64, config: &Config) -> (Self, mpsc::Receiver<Request>) {
+    fn new(link: Arc<dyn Link>, welcome: Welcome, generation: u64) -> (Self, mpsc::Receiver<Request>) {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let limits = &welcome.limits;
-        let credit = endpoint::credit(config.credit, limits.rooms_max);
-        let rooms_max = endpoint::rooms_max(credit, limits.rooms_max);
+        let rooms_max = endpoint::rooms_max(limits.rooms_max);
         let session = Self {
-            credit,
+            credit_share: endpoint::credit_share(limits.rooms_max),
             rooms_max,
             rooms: Arc::new(Semaphore::new(permits(rooms_max))),
             publishes: Arc::new(Semaphore::new(permits(limits.publish_max))),
@@ -144,7 +143,7 @@ pub(crate) async fn greet(
     let greeted = timeout(ANSWER_MAX, greeting).await.unwrap_or(Err(Error::TimedOut));
     let (sender, receiver, frames, welcome) = greeted.inspect_err(|_| link.close())?;
     let liveness = Liveness::new(welcome.ping_interval.into(), Instant::now());
-    let (session, inbox) = Session::new(link, welcome, generation, config);
+    let (session, inbox) = Session::new(link, welcome, generation);
     let session = Arc::new(session);
     Ok(Control {
         session,
@@ -260,7 +259,7 @@ impl Control {
     /// What is in flight gets its answer here; everything else goes on in the next session.
     fn handle_goaway(&mut self, goaway: Goaway) {
         if self.goaway.is_none() {
-            let at = Instant::now() + goaway.deadline.into();
+            let at = Instant::now() + Duration::from(goaway.deadline);
             self.goaway = Some((goaway, at));
             self.session.leaving.send_replace(true);
         }

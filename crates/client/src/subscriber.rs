@@ -119,7 +119,7 @@ pub(crate) struct Subscriber {
     core: Arc<Core>,
     inbox: Arc<Inbox>,
     subscription: Subscription,
-    /// The window that was asked for, in place of the session's.
+    /// The window that was asked for, in place of the client's.
     credit: Option<u64>,
     /// Whoever waits for the first `Joined`.
     opened: Option<oneshot::Sender<Result<Joined, Error>>>,
@@ -169,7 +169,8 @@ impl Subscriber {
     /// Stays in the room for as long as it lasts.
     async fn attend(&mut self, session: &Arc<Session>) -> Result<std::convert::Infallible, Error> {
         let _permit = self.permit(session).await?;
-        let credit = self.inbox.credit(self.credit.unwrap_or(session.credit).min(session.credit)).await;
+        let wanted = self.credit.unwrap_or(self.core.config.credit);
+        let credit = self.inbox.credit(wanted.min(session.credit_share)).await;
         let join = self.subscription.join(credit);
         let (mut sender, mut receiver) = stream::open(&*session.link, Priority::Bulk, &join).await?;
         loop {

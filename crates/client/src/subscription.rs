@@ -165,6 +165,7 @@ impl Subscription {
             }
         }
         self.position = Some(Position { epoch, offset: to });
+        self.is_reset = false;
         Ok(true)
     }
 

@@ -1,0 +1,6 @@
+//! The client against a scripted server on loopback. Each test is a conversation of frames.
+
+mod connecting;
+mod fake;
+mod publishing;
+mod subscribing;
