@@ -18,6 +18,12 @@ macro_rules! failpoint {
     };
 }
 
+/// Arms what the environment's `FAILPOINTS` names, for as long as the process lives.
+#[cfg(feature = "failpoints")]
+pub fn arm() {
+    std::mem::forget(fail::FailScenario::setup());
+}
+
 /// Ends the process as `kill -9` would: nothing is flushed, nothing is unwound.
 #[cfg(feature = "failpoints")]
 pub fn kill(name: &str) -> ! {

@@ -5,5 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    loquic::failpoint::arm();
     loquic::cli::Cli::parse().run().into()
 }

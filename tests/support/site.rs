@@ -1,0 +1,330 @@
+//! A server as a process: started, killed, stopped and started again on the same port and directory.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::UdpSocket,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use loquic_client::{Backoff, Builder, Client};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tempfile::TempDir;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+
+/// Longer than any start or stop takes on a busy machine; reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What every development server says.
+const ALWAYS_ALLOWED: &[&str] = &["everybody who reaches this node may use any name"];
+
+/// One server's directory, configuration and port, over all the processes that serve it one after the other.
+///
+/// When it is dropped it fails the test if a process has logged a warning or an error that was not [`allow`](Self::allow)ed.
+pub struct Site {
+    /// The working directory of the processes: certificate and configuration.
+    home: TempDir,
+    data: PathBuf,
+    port: u16,
+    allowed: Vec<&'static str>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// A process that has ended before it was ready.
+#[derive(Debug)]
+pub struct Exit {
+    /// How.
+    pub status: ExitStatus,
+    /// What it said.
+    pub stderr: String,
+}
+
+impl Site {
+    /// A new directory, with this configuration file.
+    pub fn new(config: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("loquic-site-").tempdir().expect("make a directory");
+        let data = home.path().join("data");
+        Self::in_home(home, data, config)
+    }
+
+    /// The data directory is somewhere else.
+    pub fn at(data: &Path, config: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("loquic-site-").tempdir().expect("make a directory");
+        Self::in_home(home, data.into(), config)
+    }
+
+    fn in_home(home: TempDir, data: PathBuf, config: &str) -> Self {
+        fs::write(home.path().join("loquic.toml"), config).expect("write the configuration");
+        Self { home, data, port: free_port(), allowed: ALWAYS_ALLOWED.to_vec(), lines: Arc::default() }
+    }
+
+    /// Warnings and errors that contain this text are expected.
+    #[must_use]
+    pub fn allow(mut self, text: &'static str) -> Self {
+        self.allowed.push(text);
+        self
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The port, the same for all its processes.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Changes the configuration of the next process.
+    pub fn configure(&self, config: &str) {
+        fs::write(self.home.path().join("loquic.toml"), config).expect("write the configuration");
+    }
+
+    /// A client that comes back quickly.
+    pub fn client(&self, name: &str) -> Builder {
+        Client::builder(self.url())
+            .name(name)
+            .danger_accept_any_certificate(true)
+            .backoff(Backoff { first: Duration::from_millis(20), max: Duration::from_millis(250) })
+            .connect_timeout(PATIENCE)
+    }
+
+    /// A client with a session.
+    pub async fn connect(&self, name: &str) -> Client {
+        self.client(name).connect().await.expect("connect")
+    }
+
+    /// A client that connects when it can.
+    pub fn connect_lazy(&self, name: &str) -> Client {
+        self.client(name).connect_lazy().expect("set up a client")
+    }
+
+    /// Starts a process and waits until it is ready.
+    pub async fn start(&self) -> Node {
+        self.start_with("").await
+    }
+
+    /// Starts a process that dies where `failpoints` says (see `src/failpoint.rs`).
+    pub async fn start_with(&self, failpoints: &str) -> Node {
+        match self.try_start(failpoints).await {
+            Ok(node) => node,
+            Err(Exit { status, stderr }) => panic!("the server did not start: {status}\n{stderr}"),
+        }
+    }
+
+    /// Starts a process that may end before it is ready.
+    pub async fn try_start(&self, failpoints: &str) -> Result<Node, Exit> {
+        let mut command = self.command();
+        command.args(["serve", "--dev", "--config", "loquic.toml", "--listen"]);
+        command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(&self.data);
+        if !failpoints.is_empty() {
+            command.env("FAILPOINTS", failpoints);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start the server");
+        let pid = Pid::from_child(&child);
+        let handle = pidfd_open(pid, PidfdFlags::empty()).expect("open a handle of the process");
+        let first = self.lines().len();
+        let ready = read_ready(&mut child);
+        let exit = self.watch(child);
+        let lines = self.lines.clone();
+        let mut node = Node { pid, handle, exit, lines, ready: serde_json::Value::Null };
+        match timeout(PATIENCE, ready).await.expect("the server is ready in time") {
+            Ok(line) => {
+                node.ready = serde_json::from_str(&line).expect("the ready line is JSON");
+                Ok(node)
+            }
+            Err(_) => {
+                let status = node.exited().await;
+                Err(Exit { status, stderr: self.lines()[first..].join("\n") })
+            }
+        }
+    }
+
+    /// Runs another command of the binary, `loquic log …` for example.
+    pub fn loquic(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().expect("run loquic")
+    }
+
+    /// Everything that the processes have said.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a process has said this.
+    pub fn said(&self, text: &str) -> bool {
+        self.lines().iter().any(|line| line.contains(text))
+    }
+
+    /// `loquic log verify` finds nothing. Returns what it says.
+    pub fn verify(&self) -> serde_json::Value {
+        let output = self.loquic(&["log", "verify", "--json", "--data-dir", &self.data.display().to_string()]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "log verify: {}\n{text}", output.status);
+        serde_json::from_slice(&output.stdout).expect("log verify prints JSON")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.current_dir(self.home.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOQUIC_") || name == "FAILPOINTS") {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Collects what the process says and how it ends. Everything it said is there when its end is.
+    fn watch(&self, mut child: Child) -> watch::Receiver<Option<ExitStatus>> {
+        let (sender, exit) = watch::channel(None);
+        let (stderr, lines) = (child.stderr.take().expect("stderr is a pipe"), self.lines.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+            sender.send_replace(child.wait().ok());
+        });
+        exit
+    }
+
+    fn assert_quiet(&self) {
+        let lines = self.lines();
+        let loud = |line: &&String| {
+            [" WARN ", " ERROR ", "panicked at"].iter().any(|level| line.contains(level))
+                && !self.allowed.iter().any(|allowed| line.contains(allowed))
+        };
+        let unlisted: Vec<&String> = lines.iter().filter(loud).take(20).collect();
+        assert!(unlisted.is_empty(), "the server has logged what nobody expected:\n{unlisted:#?}");
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let lines = self.lines();
+            let tail = &lines[lines.len().saturating_sub(40)..];
+            eprintln!("the last lines of the server on port {}:\n{}", self.port, tail.join("\n"));
+        } else {
+            self.assert_quiet();
+        }
+    }
+}
+
+/// A process that serves. Killed when it is dropped.
+pub struct Node {
+    pid: Pid,
+    /// Signals go through a handle: the number may be another process's by then.
+    handle: OwnedFd,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    lines: Arc<Mutex<Vec<String>>>,
+    ready: serde_json::Value,
+}
+
+impl Node {
+    /// The ready line.
+    pub fn ready(&self) -> &serde_json::Value {
+        &self.ready
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Sends a signal; nothing happens if the process has ended.
+    pub fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Waits until it has ended.
+    pub async fn exited(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.exit.wait_for(Option::is_some)).await;
+        let Ok(status) = ended.map(|status| *status.expect("somebody waits for the process")) else {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            panic!("the server does not end:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        };
+        status.expect("just looked")
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
+    /// `kill -9`.
+    pub async fn kill(mut self) {
+        self.signal(Signal::KILL);
+        let status = self.exited().await;
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "the server had ended by itself: {status}");
+    }
+
+    /// Waits until a failpoint has killed it.
+    pub async fn died_at_failpoint(mut self) {
+        let status = self.exited().await;
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "no failpoint ended the server: {status}");
+    }
+
+    /// SIGTERM, and waits for the end of the drain.
+    pub async fn terminate(mut self) {
+        self.signal(Signal::TERM);
+        let status = self.exited().await;
+        assert!(status.success(), "the server did not end in good order: {status}");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// A copy of the binary under test: another build in the same target directory must not exchange it between two starts.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("loquic-", env!("CARGO_CRATE_NAME")));
+        // A new file, because the old one may be running.
+        let _ = fs::remove_file(&copy);
+        fs::copy(env!("CARGO_BIN_EXE_loquic"), &copy).expect("copy the binary");
+        copy
+    })
+}
+
+/// A port that nobody has, from below the range that clients' sockets come from: those would take it while the server is
+/// down.
+fn free_port() -> u16 {
+    let mut random = super::Random::new(u64::from(std::process::id()) ^ super::seed_of_time());
+    loop {
+        let port = random.between(10_000, 30_000) as u16;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The first line of standard output; nothing if there is none. The rest is read, so that the process never waits for it.
+fn read_ready(child: &mut Child) -> oneshot::Receiver<String> {
+    let (sender, ready) = oneshot::channel();
+    let stdout = child.stdout.take().expect("stdout is a pipe");
+    thread::spawn(move || {
+        let (mut reader, mut line) = (BufReader::new(stdout), String::new());
+        if reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            let _ = sender.send(line);
+        } else {
+            drop(sender);
+        }
+        let _ = std::io::copy(&mut reader.by_ref(), &mut std::io::sink());
+    });
+    ready
+}
