@@ -41,7 +41,18 @@ pub struct Server {
 impl Server {
     /// Starts `loquic serve --dev` on a free port and waits until it is ready.
     pub fn start(node: &Node) -> Self {
-        let directory = tempfile::Builder::new().prefix("loquic-bench-").tempdir().expect("a directory");
+        Self::start_in(directory(), node)
+    }
+
+    /// Ends the node in good order and starts it again on the same data directory.
+    pub fn restart(self, node: &Node) -> Self {
+        let Self { mut process, directory, .. } = self;
+        process.terminate();
+        process.wait();
+        Self::start_in(directory, node)
+    }
+
+    fn start_in(directory: TempDir, node: &Node) -> Self {
         let mut config = String::from(node.config);
         if let Some(level) = node.level {
             config.push_str(&format!("\n[[rooms]]\npattern = \"**\"\nlevel = \"{level}\"\n"));
@@ -64,6 +75,11 @@ impl Server {
         let address = ready["quic"][0].as_str().and_then(|address| address.parse().ok()).expect("an address");
         Self { process, address, directory }
     }
+}
+
+/// A directory on the disk of the build, and not in `/tmp`, which may be memory.
+pub fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("loquic-bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
 }
 
 impl Process {
