@@ -160,6 +160,11 @@ const _: () = assert!(ROUND_BYTES <= BATCH_BYTES_MAX);
 /// Bytes of records in one chunk of the log; a single larger record has a chunk of its own.
 pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
+/// Records of one chunk at most, so that the lists of its producers and of their ids can be read again.
+pub const CHUNK_RECORDS_MAX: u32 = 1_024;
+
+const _: () = assert!(CHUNK_RECORDS_MAX as usize <= wire::LIST_LENGTH_MAX);
+
 /// A producer is forgotten once its last record is trimmed and this long has passed since it.
 pub const PRODUCER_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -174,8 +179,10 @@ pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the floors of rooms in memory are moved by time alone, and windows of time are dropped.
 pub const TICK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Unclean starts that a partition remembers; positions from before are answered with `Reset`.
-pub const EPOCHS_MAX: usize = 4_096;
+/// Unclean starts that a partition and each of its rooms remember; positions from before are answered with `Reset`.
+pub const EPOCHS_MAX: usize = 1_024;
+
+const _: () = assert!(EPOCHS_MAX <= wire::LIST_LENGTH_MAX);
 
 /// Memory for blocks read from the log, shared by all spaces. Catch-up of many readers from the same stretch reads the
 /// disk once as long as it fits.

@@ -107,6 +107,12 @@ impl Space {
             Self::Meta | Self::Keep => None,
         }
     }
+
+    /// Whether it is a window whose records are all too old at `time`.
+    pub fn is_over(self, time: Time) -> bool {
+        let Self::Window(class, _) = self else { return false };
+        self.end().zip(class.span()).is_some_and(|(end, span)| end.after(span) <= time)
+    }
 }
 
 coded_struct! {
@@ -165,6 +171,8 @@ coded_struct! {
         pub first: Offset,
         /// The time of the first.
         pub time: Time,
+        /// The time of the last.
+        pub last: Time,
         /// How many bytes they have as frames.
         pub bytes: u64,
     }
@@ -231,6 +239,20 @@ impl RoomRow {
             policy,
             lineage: Vec::new(),
             segments: Vec::new(),
+        }
+    }
+
+    /// Panics unless the invariants hold.
+    pub fn assert_invariants(&self) {
+        assert!(self.floor <= self.head.next(), "the floor is past the head: {self:?}");
+        assert!(self.trimmed <= self.floor, "more is removed than may be: {self:?}");
+        let ascend = |a: &Stretch, b: &Stretch| a.epoch < b.epoch && a.first < b.first;
+        assert!(self.lineage.is_sorted_by(ascend), "the lineage does not ascend: {self:?}");
+        let ascend = |a: &Segment, b: &Segment| a.first < b.first && a.time <= a.last && a.last <= b.time;
+        assert!(self.segments.is_sorted_by(ascend), "the segments do not ascend: {self:?}");
+        match self.segments.first() {
+            Some(segment) => assert!(segment.first <= self.floor && self.floor <= self.head, "{self:?}"),
+            None => assert!(self.floor == self.head.next(), "{self:?}"),
         }
     }
 

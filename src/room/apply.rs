@@ -316,6 +316,9 @@ impl Room<'_> {
         if self.row.lineage.last().is_none_or(|stretch| stretch.epoch < epoch) {
             self.close_chunk();
             self.row.lineage.push(Stretch { epoch, first: self.row.head.next() });
+            // What goes is older than every epoch that the partition remembers.
+            let surplus = self.row.lineage.len().saturating_sub(limits::EPOCHS_MAX);
+            self.row.lineage.drain(..surplus);
         }
         let offset = self.row.head.next();
         let record = Record {
@@ -330,7 +333,7 @@ impl Room<'_> {
             refers: publish.refers,
             payload: publish.payload.clone(),
         };
-        if self.open.as_ref().is_some_and(|open| open.frames.len() + record.frame_len() > limits::CHUNK_BYTES_MAX) {
+        if self.open.as_ref().is_some_and(|open| open.is_full(record.frame_len())) {
             self.close_chunk();
         }
         let space = self.row.policy.class.space(time);
@@ -356,9 +359,10 @@ impl Room<'_> {
         let time = self.row.time;
         let last = self.row.segments.last();
         if last.is_none_or(|segment| segment.space != open.space || floor::is_full(segment, &self.row, time)) {
-            self.row.segments.push(Segment { space: open.space, first: open.first, time, bytes: 0 });
+            self.row.segments.push(Segment { space: open.space, first: open.first, time, last: time, bytes: 0 });
         }
         if let Some(segment) = self.row.segments.last_mut() {
+            segment.last = time;
             segment.bytes += bytes;
         }
         let producers = open
@@ -379,11 +383,18 @@ impl Room<'_> {
     fn finish(mut self, time: Time) -> RoomDelta {
         self.close_chunk();
         floor::advance(&mut self.row, time);
+        if cfg!(debug_assertions) {
+            self.row.assert_invariants();
+        }
         RoomDelta { key: self.key, slot: self.slot, row: self.row, producers: self.producers, chunks: self.chunks }
     }
 }
 
 impl OpenChunk {
+    fn is_full(&self, more: usize) -> bool {
+        self.frames.len() + more > limits::CHUNK_BYTES_MAX || self.count >= limits::CHUNK_RECORDS_MAX
+    }
+
     fn note(&mut self, producer: &Arc<ProducerKey>, id: u64, offset: Offset) {
         let runs = match self.runs.iter().position(|(key, _)| key == producer) {
             Some(index) => &mut self.runs[index].1,

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use loquic_wire::{Offset, Time};
 
-use crate::log::{
-    Space,
-    rows::{RoomRow, Segment},
-};
+use crate::log::rows::{RoomRow, Segment};
 
 /// Segments that a limit is divided into: a limit is kept to within a thirty-second part of it.
 const STEPS: u64 = 32;
@@ -48,17 +45,13 @@ pub fn advance(row: &mut RoomRow, time: Time) {
 
 /// How many of the oldest segments are too old.
 fn by_age(row: &RoomRow, time: Time) -> usize {
-    let Some(age) = row.policy.age() else { return 0 };
-    // A segment's window may belong to a class with a shorter life than the room's present one.
-    let ended = |index: usize, segment: &Segment| {
-        let next = row.segments.get(index + 1).map_or(row.time, |next| next.time);
-        let span = match segment.space {
-            Space::Window(class, _) => class.span().map_or(age, |span| span.min(age)),
-            _ => age,
-        };
-        segment.space.end().map_or(next, |end| end.min(next)).after(span) <= time
-    };
-    row.segments.iter().enumerate().take_while(|(index, segment)| ended(*index, segment)).count()
+    // A window is dropped as a whole, whatever the policy is by now; what is older goes with it, because a room has no
+    // holes.
+    let dropped = row.segments.iter().rposition(|segment| segment.space.is_over(time));
+    let dropped = dropped.map_or(0, |index| index + 1);
+    let Some(age) = row.policy.age() else { return dropped };
+    let old = row.segments.iter().take_while(|segment| segment.last.after(age) <= time).count();
+    old.max(dropped)
 }
 
 /// How many of the oldest segments can go while the rest still holds as many bytes as the limit says.

@@ -121,6 +121,12 @@ impl Machine {
         Ok(batch)
     }
 
+    /// The next housekeeping ticks, however short ago the last tick was.
+    #[cfg(test)]
+    pub(super) fn tick_next(&mut self) {
+        self.ticked = None;
+    }
+
     fn serve(&mut self, request: Request) {
         match request {
             Request::Attach { key, reply } => {

@@ -162,6 +162,12 @@ impl Reader {
         self.next
     }
 
+    /// Whether the store is being read.
+    #[cfg(test)]
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.work, Work::Seeking(_) | Work::Loading(_))
+    }
+
     /// How far the reader is behind the head.
     pub fn lag(&self) -> u64 {
         self.room.view.lock().row.head.next().since(self.next)

@@ -63,15 +63,15 @@ pub(super) fn trim(store: &dyn Store, room: RoomId, row: &mut RoomRow, batch: &m
 
 /// Drops the windows whose records are all too old.
 pub(super) fn drop_windows(store: &dyn Store, now: Time) {
-    for space in store.spaces() {
-        let Space::Window(class, _) = space else { continue };
-        let (Some(end), Some(span)) = (space.end(), class.span()) else { continue };
-        if end.after(span + WINDOW_GRACE) > now {
-            continue;
-        }
+    for space in store.spaces().into_iter().filter(|space| is_dropped(*space, now)) {
         match store.drop_space(space) {
             Ok(()) => info!(%space, "dropped a window of time"),
             Err(error) => warn!(%space, %error, "cannot drop a window of time; trying again"),
         }
     }
+}
+
+/// Whether a space is dropped at `now`.
+pub(super) fn is_dropped(space: Space, now: Time) -> bool {
+    space.is_over(now.before(WINDOW_GRACE))
 }

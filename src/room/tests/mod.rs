@@ -1,5 +1,10 @@
 //! Rooms over a store in memory: publish, read, resume, duplicates, and what happens when the store fails.
 
+mod apply_model;
+mod floor_model;
+mod node;
+mod tail_model;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -66,6 +71,18 @@ async fn read_records(reader: &mut Reader, count: usize) -> Vec<Record> {
         if let Event::Records { frames, .. } = reader.next(1 << 20).await {
             frames.iter().for_each(|frame| decoder.push(frame).unwrap());
         }
+        while let Some(Frame::Record(record)) = decoder.next_frame().unwrap() {
+            records.push(record);
+        }
+    }
+    records
+}
+
+fn decoded(frames: &[Bytes]) -> Vec<Record> {
+    let mut decoder = Decoder::new();
+    let mut records = Vec::new();
+    for frame in frames {
+        decoder.push(frame).unwrap();
         while let Some(Frame::Record(record)) = decoder.next_frame().unwrap() {
             records.push(record);
         }
