@@ -7,6 +7,7 @@ use loquic_wire::{
 use tracing::error;
 
 use super::{
+    apply::NewChunk,
     live::{Answer, Room},
     machine::nack,
 };
@@ -23,6 +24,8 @@ pub(super) struct Duplicates<'a> {
     producer: &'a ProducerKey,
     epoch: Epoch,
     now: Time,
+    /// What the batch that is being answered appends to the room: at level memory it is not in the store yet.
+    fresh: &'a [NewChunk],
     cached: Vec<Record>,
 }
 
@@ -33,8 +36,9 @@ impl<'a> Duplicates<'a> {
         producer: &'a ProducerKey,
         epoch: Epoch,
         now: Time,
+        fresh: &'a [NewChunk],
     ) -> Self {
-        Self { store, room, producer, epoch, now, cached: Vec::new() }
+        Self { store, room, producer, epoch, now, fresh, cached: Vec::new() }
     }
 
     /// The answer to a publish whose id was used before.
@@ -57,16 +61,20 @@ impl<'a> Duplicates<'a> {
     }
 
     fn original(&mut self, id: u64) -> Result<Option<Record>, ReadError> {
-        let tag = self.producer.producer.tag();
-        let is_it = |record: &&Record| record.id == id && record.producer == tag && record.sender == self.producer.user;
-        if let Some(record) = self.cached.iter().find(is_it) {
-            return Ok(Some(record.clone()));
-        }
         let row = self.room.view.lock().row.clone();
-        let place = row.id(self.room.slot);
-        let Some(offset) = reading::offset_of_id(self.store, place, &row, self.producer, id)? else { return Ok(None) };
-        self.cache(&row, offset)?;
+        let Some(offset) = self.offset_of(&row, id)? else { return Ok(None) };
+        if !self.cached.iter().any(|record| record.offset == offset) {
+            self.cache(&row, offset)?;
+        }
         Ok(self.cached.iter().find(|record| record.offset == offset).cloned())
+    }
+
+    fn offset_of(&self, row: &RoomRow, id: u64) -> Result<Option<Offset>, ReadError> {
+        let fresh = self.fresh.iter().flat_map(|new| &new.dedupe).filter(|(key, _)| **key == *self.producer);
+        match fresh.flat_map(|(_, dedupe)| &dedupe.runs).find_map(|run| run.offset_of(id)) {
+            Some(offset) => Ok(Some(offset)),
+            None => reading::offset_of_id(self.store, row.id(self.room.slot), row, self.producer, id),
+        }
     }
 
     fn cache(&mut self, row: &RoomRow, offset: Offset) -> Result<(), ReadError> {
@@ -75,7 +83,13 @@ impl<'a> Duplicates<'a> {
             return Ok(());
         }
         let Some(space) = row.space_of(offset) else { return Ok(()) };
-        if let Some(chunk) = reading::chunk_at(self.store, row.id(self.room.slot), space, offset)? {
+        let fresh =
+            self.fresh.iter().map(|new| &new.chunk).find(|chunk| chunk.first <= offset && offset <= chunk.last());
+        let chunk = match fresh {
+            Some(chunk) => Some(chunk.clone()),
+            None => reading::chunk_at(self.store, row.id(self.room.slot), space, offset)?,
+        };
+        if let Some(chunk) = chunk {
             let last = chunk.last();
             let records = chunk.records().map_err(|error| ReadError::Chunk { last, error })?;
             self.cached = records.into_iter().filter(|record| record.offset >= row.floor).collect();

@@ -359,6 +359,7 @@ impl Applier for Machine {
         for pending in self.pending.drain(..) {
             let levels = pending.levels();
             for route in pending.routes.iter().flatten() {
+                self.partitions[pending.partition].revert(&route.room);
                 // At level memory the answer is out already.
                 if levels.get(&route.room.key) != Some(&Level::Memory) {
                     let _ = route.reply.send(Reply::Ended(code));
@@ -400,6 +401,16 @@ impl Applier for Machine {
 }
 
 impl Held {
+    /// Forgets what was written and is not safe, so that whoever attaches the room from now on does not see it.
+    fn revert(&mut self, room: &Room) {
+        let Some(state) = self.state.rooms.get_mut(&room.key) else { return };
+        let shown = room.view.lock().row.clone();
+        if state.row.as_ref().is_some_and(|row| row.head > shown.head) {
+            state.row = (shown.number > 0).then(|| (*shown).clone());
+            state.producers.clear();
+        }
+    }
+
     /// Forgets rooms that nobody has used for a while. Their log stays.
     fn forget_idle(&mut self) {
         let rooms = &mut self.state.rooms;
@@ -520,7 +531,8 @@ fn release(held: &mut Held, pending: &Pending, level: Level, context: &Context) 
 
 fn answers(route: &Route, outcomes: &Outcomes, delta: &Delta, context: &Context) -> Vec<Answer> {
     let (epoch, time) = (delta.row.epoch(), delta.row.time);
-    let mut duplicates = Duplicates::new(&*context.store, &route.room, &route.producer, epoch, time);
+    let fresh = delta.rooms.iter().find(|room| room.key == route.room.key).map_or(&[][..], |room| &room.chunks);
+    let mut duplicates = Duplicates::new(&*context.store, &route.room, &route.producer, epoch, time, fresh);
     let answer = |outcome: &Outcome| match outcome {
         Outcome::Appended(run) if run.count == 1 => Answer::Ack(Ack {
             id: run.id,

@@ -1,7 +1,7 @@
 //! A subscription: a position that walks the log. It reads the tail, or the store when it has fallen behind the tail,
 //! and holds at most one page of records.
 
-use std::{collections::VecDeque, future::pending, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use loquic_wire::{
@@ -261,12 +261,11 @@ impl Reader {
         Look::Event(Event::Gap(gap))
     }
 
+    /// Waits until the room is retired; what is held by then is given up.
     async fn starve(&self) {
         let retiring = self.room.retiring.notified();
         if self.room.view.lock().retired.is_none() {
             retiring.await;
-        } else {
-            pending::<()>().await;
         }
     }
 

@@ -3,6 +3,9 @@
 mod apply_model;
 mod floor_model;
 mod node;
+mod publish_model;
+mod reader_model;
+mod recovery_model;
 mod tail_model;
 
 use std::sync::Arc;
