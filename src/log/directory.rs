@@ -216,9 +216,9 @@ fn read_meta(path: &Path) -> Result<Option<Meta>, DirectoryError> {
 
 fn refuse_foreign(path: &Path) -> Result<(), DirectoryError> {
     let entries = fs::read_dir(path).map_err(io_error("read", path))?;
-    let foreign = entries
-        .flatten()
-        .any(|entry| entry.file_name() != "LOCK" && entry.file_name() != "certs" && entry.file_name() != "lost+found");
+    // META.new is left by a first start that was cut short.
+    let ours = ["LOCK", "META.new", "certs", "lost+found"];
+    let foreign = entries.flatten().any(|entry| ours.iter().all(|name| entry.file_name() != *name));
     if foreign { Err(DirectoryError::Foreign { path: path.into() }) } else { Ok(()) }
 }
 

@@ -44,6 +44,7 @@ impl MarkFile {
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)?;
+        self.file.set_len(BYTES as u64)?;
         self.file.sync_data()?;
         self.last = applied.to_vec();
         Ok(())

@@ -41,6 +41,13 @@ impl Memory {
     }
 }
 
+impl State {
+    fn range(&self, space: Space, from: &[u8], until: &[u8]) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Bytes)> {
+        let range = from.to_vec()..until.to_vec().max(from.to_vec());
+        self.written.get(&space).into_iter().flat_map(move |keys| keys.range(range.clone()))
+    }
+}
+
 impl Store for Memory {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         Ok(self.state.lock().written.get(&space).and_then(|keys| keys.get(key)).cloned())
@@ -54,7 +61,7 @@ impl Store for Memory {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
     ) -> Result<(), StoreError> {
         let state = self.state.lock();
-        let entries = state.written.get(&space).into_iter().flat_map(|keys| keys.range(from.to_vec()..until.to_vec()));
+        let entries = state.range(space, from, until);
         for (key, value) in entries {
             if visit(key, value) == Next::Stop {
                 break;
@@ -71,7 +78,7 @@ impl Store for Memory {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
     ) -> Result<(), StoreError> {
         let state = self.state.lock();
-        let entries = state.written.get(&space).into_iter().flat_map(|keys| keys.range(from.to_vec()..until.to_vec()));
+        let entries = state.range(space, from, until);
         for (key, value) in entries.rev() {
             if visit(key, value) == Next::Stop {
                 break;

@@ -15,6 +15,8 @@ pub mod reading;
 mod rocks;
 pub mod rows;
 mod store;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use chunk::Chunk;

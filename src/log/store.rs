@@ -36,7 +36,9 @@ impl Space {
             _ => {
                 let (class, window) = text.split_once('.')?;
                 let class = Class::parse(class).filter(|class| class.window().is_some())?;
-                Some(Self::Window(class, window.parse().ok()?))
+                let space = Self::Window(class, window.parse().ok()?);
+                // A space has one name: no sign, no leading zeros.
+                (space.to_string() == text).then_some(space)
             }
         }
     }
