@@ -129,6 +129,9 @@ pub const TAIL_IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long a room that nobody uses stays in memory.
 pub const ROOM_IDLE_MAX: Duration = Duration::from_secs(30);
 
+/// Threads that read the log for readers that are behind; more readers wait for their turn, a page each.
+pub const READ_THREADS_MAX: usize = 16;
+
 /// Records a `Read` returns at most; a higher limit is cut to it and `more` says so.
 pub const READ_RECORDS_MAX: u32 = 1_000;
 

@@ -52,6 +52,14 @@ pub enum DirectoryError {
         /// Which directory.
         path: PathBuf,
     },
+    /// It is not a data directory, or not there.
+    #[error(
+        "{path} is not a data directory of loquic: it has no META file; name the directory that `loquic serve` used"
+    )]
+    NoData {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot {action} {path}: {error}")]
     Io {
@@ -119,10 +127,10 @@ impl Directory {
     /// Locks a stopped directory for reading.
     pub fn inspect(path: &Path) -> Result<Self, DirectoryError> {
         if !path.join("META").exists() {
-            return Err(DirectoryError::Foreign { path: path.into() });
+            return Err(DirectoryError::NoData { path: path.into() });
         }
         let lock = lock(path)?;
-        let meta = read_meta(path)?.ok_or_else(|| DirectoryError::Foreign { path: path.into() })?;
+        let meta = read_meta(path)?.ok_or_else(|| DirectoryError::NoData { path: path.into() })?;
         let was_clean = meta.clean;
         Ok(Self { path: path.into(), meta, was_clean, _lock: lock })
     }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use loquic_wire::{Code, Epoch, Offset, Record, Slot, Time, publish::Publish};
 
-use super::floor;
+use super::{floor, forget};
 use crate::{
     config::limits,
     journal::{Batch, Item, Op, RoomKey},
@@ -294,8 +294,7 @@ impl Room<'_> {
     fn known(&self, producer: &Arc<ProducerKey>, time: Time) -> Option<ProducerRow> {
         let changed = self.producers.iter().find(|(key, _)| key == producer).map(|(_, row)| *row);
         let row = changed.or_else(|| self.before?.producers.get(producer).copied())?;
-        let forgotten = row.offset < self.row.floor && time >= row.time.after(limits::PRODUCER_KEPT);
-        (!forgotten).then_some(row)
+        (!forget::is_forgotten(&row, &self.row, time)).then_some(row)
     }
 
     fn pin(&mut self, producer: &Arc<ProducerKey>, id: u64) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use loquic_wire::{
-    Code, Epoch, Partition, Position, Time,
+    Code, Epoch, Offset, Partition, Position, Time,
     publish::{Ack, AckRun, Nack},
 };
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use super::{
     apply::{self, Delta, Outcome, Outcomes, RoomDelta, RoomState, apply},
     duplicates::Duplicates,
     floor,
+    forget::forget,
     inbox::{Opening, Request},
     live::{Answer, Fresh, Queue, Reply, Room, Submission, View},
     start::Epochs,
@@ -58,6 +59,8 @@ struct Live {
     room: Weak<Room>,
     producers: HashMap<Arc<ProducerKey>, Open>,
     used: Instant,
+    /// Where the next look for forgotten producers begins.
+    forget_from: Vec<u8>,
 }
 
 /// An open producer.
@@ -172,7 +175,12 @@ impl Machine {
             drained: Default::default(),
             context,
         });
-        let live = Live { room: Arc::downgrade(&room), producers: HashMap::new(), used: Instant::now() };
+        let live = Live {
+            room: Arc::downgrade(&room),
+            producers: HashMap::new(),
+            used: Instant::now(),
+            forget_from: Vec::new(),
+        };
         held.live.insert(key.clone(), live);
         self.next_handle = self.next_handle.checked_add(1).unwrap_or(1);
         Ok(room)
@@ -381,9 +389,11 @@ impl Applier for Machine {
         let tick = self.ticked.is_none_or(|at| at.elapsed() >= limits::TICK_INTERVAL);
         for held in &mut self.partitions {
             held.forget_idle();
-            if refusing.is_none() {
+            // A disk that is nearly full is helped by trimming; a log that cannot be written is not.
+            if refusing != Some(Refusing::Poisoned) {
                 if tick {
                     held.tick(now, &mut batch);
+                    held.forget_producers(&*self.context.store, now, &mut batch);
                 }
                 held.trim(&*self.context.store, &mut batch);
             }
@@ -449,6 +459,20 @@ impl Held {
             if let Some(room) = self.live.get(&change.key).and_then(|live| live.room.upgrade()) {
                 room.commit(&Arc::new(change.row.clone()), &self.epochs, &[]);
                 room.changed.notify_waiters();
+            }
+        }
+    }
+
+    /// Frees the rows of producers that the rooms in memory have forgotten, some at a time.
+    fn forget_producers(&mut self, store: &dyn Store, now: Time, batch: &mut log::Batch) {
+        for (key, live) in &mut self.live {
+            let row = self.state.rooms.get(key).and_then(|room| room.row.as_ref());
+            let Some(row) = row.filter(|row| row.floor > Offset::FIRST) else { continue };
+            let (time, from) = (now.max(self.state.row.time), std::mem::take(&mut live.forget_from));
+            let is_open = |producer: &ProducerKey| live.producers.contains_key(producer);
+            match forget(store, row.id(key.slot()), row, time, from, is_open, batch) {
+                Ok(go_on) => live.forget_from = go_on,
+                Err(error) => warn!(room = %key.room, %error, "cannot look for forgotten producers now"),
             }
         }
     }

@@ -7,6 +7,7 @@
 mod apply;
 mod duplicates;
 mod floor;
+mod forget;
 mod inbox;
 mod live;
 mod machine;
