@@ -7,7 +7,7 @@
 
 export CARGO_TARGET_DIR ?= $(or $(HOME),/tmp)/.cache/loquic/target
 
-.PHONY: run build test bench setup
+.PHONY: run build test test-faults bench setup
 
 run: build
 	@scripts/run.sh
@@ -17,6 +17,10 @@ build: setup
 
 test: setup
 	@scripts/test.sh
+
+# Kills, power loss and full disks alone; figures as they come.
+test-faults: setup
+	@scripts/cargo.sh test --release --locked --features failpoints --test faults -- --nocapture --test-threads=1
 
 bench: setup
 	@scripts/bench.sh
