@@ -134,7 +134,9 @@ async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
     }
     let mut resumes = 0;
     while let Some(subscriber) = timeout(Duration::from_secs(10), subscribers.join_next()).await.expect("I15: 10 s") {
-        resumes += joined(subscriber).resumes;
+        let follow = joined(subscriber);
+        assert_eq!(follow.renumbered, 0, "ids stay");
+        resumes += follow.resumes;
     }
     assert!(healed.elapsed() < Duration::from_secs(10), "I15: everybody is at the head within 10 s");
     let on_disk = run.recorder().node("disk");

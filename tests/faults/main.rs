@@ -7,4 +7,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod disk;
 mod kill;
+mod power;

@@ -60,7 +60,6 @@ struct RecordLine {
     offset: u64,
     sender: String,
     producer: String,
-    id: u64,
     payload: Option<String>,
     payload_base64: Option<String>,
 }
@@ -113,7 +112,7 @@ impl RecordLine {
             (None, Some(bytes)) => BASE64_STANDARD.decode(bytes).expect("payload_base64 is base64"),
             (None, None) => panic!("a record without a payload"),
         };
-        hash(&self.sender, &tag, self.id, &payload)
+        hash(&self.sender, &tag, &payload)
     }
 }
 

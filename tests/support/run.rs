@@ -154,16 +154,17 @@ pub fn judge(history: &History, promise: &Promise) -> Report {
     report
 }
 
-/// What makes a record itself: who published it under which number, and its content.
-pub fn hash(sender: &str, tag: &[u8], id: u64, payload: &[u8]) -> u64 {
+/// What makes a record itself: who published it, and its content. Not its id: where acknowledged records are lost, as a
+/// level may allow, the client numbers anew what is behind them.
+pub fn hash(sender: &str, tag: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (sender, tag, id, payload).hash(&mut hasher);
+    (sender, tag, payload).hash(&mut hasher);
     hasher.finish()
 }
 
 /// The same of a record that came.
 pub fn hash_of(record: &Record) -> u64 {
-    hash(record.sender.as_str(), &record.producer.0, record.id, &record.payload)
+    hash(record.sender.as_str(), &record.producer.0, &record.payload)
 }
 
 /// How somebody publishes.
@@ -261,7 +262,7 @@ impl Publishing {
         let id = self.tally.sent;
         let length = self.random.between(self.pace.bytes.start, self.pace.bytes.end) as usize;
         let payload = format!("{id}:{:0<length$}", self.random.next());
-        let hash = hash(&self.pace.sender, &self.tag, id, payload.as_bytes());
+        let hash = hash(&self.pace.sender, &self.tag, payload.as_bytes());
         let slot = self.run.begin(Publish { id, hash, invoked: self.run.recorder().now(), ..self.blank });
         let pending = self.publisher.enqueue(Message::text(payload)).await.expect("the outbox takes it");
         self.pending.push_back((slot, pending));
@@ -306,6 +307,8 @@ pub struct Follow {
     pub resets: u64,
     /// Seams told.
     pub caught_up: u64,
+    /// Records whose id is not the one they were first sent under.
+    pub renumbered: u64,
     /// The last offset.
     pub last: u64,
 }
@@ -427,7 +430,10 @@ impl Follower {
         }
         let tally = &mut self.tally;
         match event {
-            Event::Record(_) => tally.records += 1,
+            Event::Record(record) => {
+                tally.records += 1;
+                tally.renumbered += u64::from(!record.payload.starts_with(format!("{}:", record.id).as_bytes()));
+            }
             Event::Gap(gap) => {
                 tally.gaps += 1;
                 tally.gapped += gap.to.get() - gap.from.get() + 1;

@@ -32,11 +32,14 @@ const ALWAYS_ALLOWED: &[&str] = &["everybody who reaches this node may use any n
 pub struct Site {
     /// The working directory of the processes: certificate and configuration.
     home: TempDir,
-    data: PathBuf,
+    data: Mutex<PathBuf>,
     port: u16,
     allowed: Vec<&'static str>,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
 }
+
+/// What the processes have said; a `watch`, so that a test can wait for a line.
+type Lines = Arc<watch::Sender<Vec<String>>>;
 
 /// A process that has ended before it was ready.
 #[derive(Debug)]
@@ -63,7 +66,8 @@ impl Site {
 
     fn in_home(home: TempDir, data: PathBuf, config: &str) -> Self {
         fs::write(home.path().join("loquic.toml"), config).expect("write the configuration");
-        Self { home, data, port: free_port(), allowed: ALWAYS_ALLOWED.to_vec(), lines: Arc::default() }
+        let (data, allowed) = (Mutex::new(data), ALWAYS_ALLOWED.to_vec());
+        Self { home, data, port: free_port(), allowed, lines: Arc::default() }
     }
 
     /// Warnings and errors that contain this text are expected.
@@ -74,8 +78,13 @@ impl Site {
     }
 
     /// The data directory.
-    pub fn data(&self) -> &Path {
-        &self.data
+    pub fn data(&self) -> PathBuf {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The next process has another data directory.
+    pub fn move_to(&self, data: &Path) {
+        *self.data.lock().unwrap_or_else(PoisonError::into_inner) = data.into();
     }
 
     /// Where clients find it.
@@ -129,7 +138,7 @@ impl Site {
     pub async fn try_start(&self, failpoints: &str) -> Result<Node, Exit> {
         let mut command = self.command();
         command.args(["serve", "--dev", "--config", "loquic.toml", "--listen"]);
-        command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(&self.data);
+        command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(self.data());
         if !failpoints.is_empty() {
             command.env("FAILPOINTS", failpoints);
         }
@@ -160,17 +169,25 @@ impl Site {
 
     /// Everything that the processes have said.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lines.borrow().clone()
     }
 
-    /// Whether a process has said this.
-    pub fn said(&self, text: &str) -> bool {
-        self.lines().iter().any(|line| line.contains(text))
+    /// How often a process has said this.
+    pub fn said(&self, text: &str) -> usize {
+        said(&self.lines.borrow(), text)
+    }
+
+    /// Waits until a process has said this so many times.
+    pub async fn says(&self, text: &str, times: usize) {
+        let mut lines = self.lines.subscribe();
+        let came = timeout(PATIENCE, lines.wait_for(|lines| said(lines, text) >= times)).await;
+        let came = came.map(|lines| drop(lines.expect("the site holds the sender")));
+        came.unwrap_or_else(|_| panic!("the server does not say {text:?}:\n{}", tail(&self.lines())));
     }
 
     /// `loquic log verify` finds nothing. Returns what it says.
     pub fn verify(&self) -> serde_json::Value {
-        let output = self.loquic(&["log", "verify", "--json", "--data-dir", &self.data.display().to_string()]);
+        let output = self.loquic(&["log", "verify", "--json", "--data-dir", &self.data().display().to_string()]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "log verify: {}\n{text}", output.status);
         serde_json::from_slice(&output.stdout).expect("log verify prints JSON")
@@ -191,7 +208,7 @@ impl Site {
         let (stderr, lines) = (child.stderr.take().expect("stderr is a pipe"), self.lines.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                lines.send_modify(|lines| lines.push(line));
             }
             sender.send_replace(child.wait().ok());
         });
@@ -212,9 +229,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         if thread::panicking() {
-            let lines = self.lines();
-            let tail = &lines[lines.len().saturating_sub(40)..];
-            eprintln!("the last lines of the server on port {}:\n{}", self.port, tail.join("\n"));
+            eprintln!("the last lines of the server on port {}:\n{}", self.port, tail(&self.lines()));
         } else {
             self.assert_quiet();
         }
@@ -227,7 +242,7 @@ pub struct Node {
     /// Signals go through a handle: the number may be another process's by then.
     handle: OwnedFd,
     exit: watch::Receiver<Option<ExitStatus>>,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     ready: serde_json::Value,
 }
 
@@ -251,8 +266,7 @@ impl Node {
     pub async fn exited(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.exit.wait_for(Option::is_some)).await;
         let Ok(status) = ended.map(|status| *status.expect("somebody waits for the process")) else {
-            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            panic!("the server does not end:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            panic!("the server does not end:\n{}", tail(&self.lines.borrow()));
         };
         status.expect("just looked")
     }
@@ -286,7 +300,22 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        // What it has open is closed when this returns, so that a disk can be unmounted.
+        for _ in 0..5000 {
+            if self.has_ended() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
+}
+
+fn said(lines: &[String], text: &str) -> usize {
+    lines.iter().filter(|line| line.contains(text)).count()
+}
+
+fn tail(lines: &[String]) -> String {
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// A copy of the binary under test: another build in the same target directory must not exchange it between two starts.
