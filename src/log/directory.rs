@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// The format of the directory that this build writes.
 const FORMAT: u32 = 1;
 
+/// The highest level of changes to applying that this build knows.
+const FEATURE: u32 = 1;
+
 /// The name of the hash that spreads rooms over slots.
 const SLOT_HASH: &str = "xxh3-64";
 
@@ -170,7 +173,7 @@ impl Meta {
             partitions: PARTITIONS,
             slots: SLOTS,
             slot_hash: SLOT_HASH.into(),
-            feature: 1,
+            feature: FEATURE,
             clean: false,
             boot: String::new(),
         }
@@ -218,6 +221,14 @@ fn read_meta(path: &Path) -> Result<Option<Meta>, DirectoryError> {
     let wanted = Meta::new(String::new());
     if shape(&meta) != shape(&wanted) {
         return Err(DirectoryError::Format { path: path.into(), what: shape(&meta), wanted: shape(&wanted) });
+    }
+    if meta.feature > FEATURE {
+        let what = format!("feature level {}", meta.feature);
+        return Err(DirectoryError::Format {
+            path: path.into(),
+            what,
+            wanted: format!("up to feature level {FEATURE}"),
+        });
     }
     Ok(Some(meta))
 }

@@ -60,6 +60,7 @@ fn other_formats_and_damage_are_refused_and_left_alone() {
         |meta| meta["format"] = 2.into(),
         |meta| meta["format"] = "1".into(),
         |meta| meta["partitions"] = 8.into(),
+        |meta| meta["feature"] = 2.into(),
         |meta| meta["slots"] = 512.into(),
         |meta| meta["slot_hash"] = "fnv".into(),
     ];
