@@ -56,7 +56,7 @@ fn other_formats_and_damage_are_refused_and_left_alone() {
     drop(open(temp.path()).unwrap());
     let good = fs::read_to_string(temp.path().join("META")).unwrap();
     type Edit = fn(&mut serde_json::Value);
-    let formats: [Edit; 5] = [
+    let formats: [Edit; 6] = [
         |meta| meta["format"] = 2.into(),
         |meta| meta["format"] = "1".into(),
         |meta| meta["partitions"] = 8.into(),
