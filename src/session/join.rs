@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::StreamExt;
 use loquic_wire::{
     Code, Frame,
     frame::{Body, to_bytes},
@@ -22,7 +23,8 @@ use super::{
     auth::Action,
     context::Context,
     state::unexpected,
-    stream::{Ending, Frames, Stream, priority, write},
+    stream::{Ending, FramesError, Stream, priority, write},
+    watched::Watched,
 };
 use crate::{
     config::limits,
@@ -39,6 +41,8 @@ pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mu
         Err(ending) => return ending,
     };
     let Stream { send, frames } = stream;
+    let frames = pin!(frames.stream());
+    let frames = Watched::new(frames);
     let mut subscription = Subscription { context, send, frames, reader, credit, end: None, unlooked_bytes: 0 };
     subscription.run().await
 }
@@ -60,10 +64,11 @@ async fn start<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>
     Ok(reader)
 }
 
-struct Subscription<'a, L: Link> {
+struct Subscription<'a, L: Link, F> {
     context: &'a Context<L>,
     send: &'a mut L::Send,
-    frames: &'a mut Frames<L::Recv>,
+    /// What the peer sends. Most wake-ups are for records, and do not look here.
+    frames: F,
     reader: Reader,
     /// Bytes of records that may still be sent.
     credit: u64,
@@ -73,7 +78,10 @@ struct Subscription<'a, L: Link> {
     unlooked_bytes: u64,
 }
 
-impl<L: Link> Subscription<'_, L> {
+impl<L: Link, F> Subscription<'_, L, F>
+where
+    F: futures::Stream<Item = Result<Frame, FramesError>> + Unpin,
+{
     async fn run(&mut self) -> Ending {
         loop {
             match self.turn().await {
@@ -85,12 +93,11 @@ impl<L: Link> Subscription<'_, L> {
 
     async fn turn(&mut self) -> Result<(), Ending> {
         tokio::select! {
-            // Records first: looking for frames takes the connection's lock, which a delivery then takes only once.
-            // Frames are not starved: see `look`.
+            // Records first: who has some to send does not wait. Frames are not starved: see `look`.
             biased;
             event = self.reader.next(self.credit) => self.handle_event(event).await,
             frame = self.frames.next() => {
-                let frame = frame?.ok_or(Ending::Leave(Code::DONE))?;
+                let frame = frame.ok_or(Ending::Leave(Code::DONE))??;
                 self.handle_frame(frame)
             }
         }?;
@@ -144,7 +151,7 @@ impl<L: Link> Subscription<'_, L> {
                 }
                 frame = self.frames.next(), if self.end.is_none() => {
                     // A peer that leaves in the middle of a page does not want the rest.
-                    let frame = frame?.ok_or(Ending::Abandon)?;
+                    let frame = frame.ok_or(Ending::Abandon)??;
                     self.handle_frame(frame)?;
                 }
             }
@@ -161,7 +168,7 @@ impl<L: Link> Subscription<'_, L> {
         self.unlooked_bytes = 0;
         while self.end.is_none() {
             let Some(frame) = if_ready(self.frames.next()).await else { break };
-            let frame = frame?.ok_or(Ending::Leave(Code::DONE))?;
+            let frame = frame.ok_or(Ending::Leave(Code::DONE))??;
             self.handle_frame(frame)?;
         }
         yield_now().await;

@@ -18,6 +18,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod watched;
 
 use std::{future::pending, pin::Pin, sync::Arc};
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::stream::unfold;
 use loquic_wire::{
     Code, Decoder, Frame, FrameError,
     control::Refused,
@@ -75,6 +76,11 @@ impl<R: RecvStream> Frames<R> {
                 None => return self.decoder.finish().map(|()| None).map_err(FramesError::Frame),
             }
         }
+    }
+
+    /// The frames until the stream's end, one after the other, as something that can be polled over and over.
+    pub(super) fn stream(&mut self) -> impl futures::Stream<Item = Result<Frame, FramesError>> {
+        unfold(self, async |frames| frames.next().await.transpose().map(|frame| (frame, frames)))
     }
 
     /// Waits until frames are there and gives all of them to `take`; `false` at the end of the stream. Reads up to
