@@ -9,7 +9,8 @@
 //! The target is a ratio of at most 1.25 for level `disk`, paced and saturated, 100 and 1,000.
 //!
 //! `cargo bench --bench fanout [-- --quick] [--shape] [--rounds N] [--only MODE] [--systems a,b]`; `--shape` compares
-//! runtimes instead: one and two workers, and an endpoint for each worker.
+//! runtimes instead: one and two workers, and an endpoint for each worker. `--other PATH --systems bare,disk,other` takes
+//! another build of `loquic` into the rounds.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -35,7 +36,14 @@ use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum System {
     Bare(Shape),
-    Loquic { level: &'static str, workers: usize },
+    Loquic {
+        level: &'static str,
+        workers: usize,
+    },
+    /// The build that `--other` names.
+    Other {
+        level: &'static str,
+    },
 }
 
 const SYSTEMS: &[(&str, System)] = &[
@@ -46,6 +54,8 @@ const SYSTEMS: &[(&str, System)] = &[
     ("process", System::Loquic { level: "process", workers: 1 }),
     ("memory", System::Loquic { level: "memory", workers: 1 }),
     ("disk-2", System::Loquic { level: "disk", workers: 2 }),
+    ("other", System::Other { level: "disk" }),
+    ("other-process", System::Other { level: "process" }),
 ];
 
 /// How messages come.
@@ -61,7 +71,7 @@ enum Pace {
 const MODES: &[(&str, usize, Pace, bool)] = &[
     ("100 paced 200/s", 100, Pace::Rate(200), true),
     ("100 paced 2000/s", 100, Pace::Rate(2_000), false),
-    ("100 saturated", 100, Pace::Window(4_096), true),
+    ("100 saturated", 100, Pace::Window(2_048), true),
     ("1000 paced 20/s", 1_000, Pace::Rate(20), true),
     ("1000 paced 200/s", 1_000, Pace::Rate(200), false),
     ("1000 saturated", 1_000, Pace::Window(1_024), true),
@@ -189,6 +199,11 @@ impl Running {
             }
             System::Loquic { level, workers } => {
                 Self::Loquic(Server::start(&Node { level: Some(level), workers: Some(workers), ..Node::default() }))
+            }
+            System::Other { level } => {
+                let path = value_of("--other").expect("--other names a build");
+                let (level, workers, binary) = (Some(level), Some(1), Some(std::path::Path::new(&path)));
+                Self::Loquic(Server::start(&Node { level, workers, binary, ..Node::default() }))
             }
         }
     }
