@@ -69,6 +69,9 @@ pub(super) enum First {
     Refuse,
 }
 
+/// quinn announces a higher limit of streams when it is more than this part of the limit above the last one announced.
+const QUINN_KEEPS: u32 = 8;
+
 /// Invariant: `parked <= STREAMS_PARKED_MAX` and 0 once welcomed, `counts[sort] <= maxima[sort]`,
 /// `parked + counts <= streams_open <= streams_max <= STREAMS_MAX`, the last two unless a link lets more through than
 /// it was told, which is a fault.
@@ -159,14 +162,20 @@ impl State {
         self.assert_invariants();
     }
 
-    /// What the peer may have open from now on, if that has to change: always about `STREAMS_AHEAD` more than are
-    /// open. Moves in large steps, because each costs a frame and the connection's lock.
+    /// What the peer may have open from now on, if that has to change: always `STREAMS_AHEAD` and a quarter more than
+    /// are open. Moves in large steps, because each costs a frame and the connection's lock, and because quinn keeps
+    /// a rise to itself that is no more than an eighth of the sum: a peer that has used up what it knows of must be
+    /// told more. Near the maximum the step is the whole rest, or the last one would be too small.
     pub(super) fn poll_streams_max(&mut self) -> Option<u32> {
+        let room = limits::STREAMS_AHEAD + self.streams_open / 4;
         let ahead = self.streams_max.saturating_sub(self.streams_open);
-        if (limits::STREAMS_AHEAD / 2..=2 * limits::STREAMS_AHEAD).contains(&ahead) {
+        if ahead > (limits::STREAMS_AHEAD / 2 - 1).max(self.streams_max / QUINN_KEEPS) && ahead <= 2 * room {
             return None;
         }
-        let wanted = (self.streams_open + limits::STREAMS_AHEAD).clamp(limits::STREAMS_START, limits::STREAMS_MAX);
+        let wanted = match self.streams_open + room {
+            wanted if wanted > limits::STREAMS_MAX / 4 * 3 => limits::STREAMS_MAX,
+            wanted => wanted.max(limits::STREAMS_START),
+        };
         (std::mem::replace(&mut self.streams_max, wanted) != wanted).then_some(wanted)
     }
 
@@ -197,6 +206,9 @@ impl State {
 
 /// A frame that is not allowed where it came.
 pub(super) fn unexpected(frame: &Frame, place: &str) -> Fault {
+    if let Frame::Hello(_) = frame {
+        return Fault::new(Code::ALREADY_GREETED, "a second Hello");
+    }
     Fault::new(Code::UNEXPECTED_FRAME, format!("{} {place}", frame.name()))
 }
 
@@ -287,6 +299,29 @@ mod tests {
         state.welcome();
         open_stream(&mut state, watch()).unwrap();
         assert_eq!(state.poll_streams_max(), None);
+    }
+
+    #[test]
+    fn a_peer_that_uses_what_it_knows_of_is_told_more_until_the_maximum() {
+        // Whatever the number was when streams began to stay.
+        for first in 0..limits::STREAMS_MAX {
+            let mut state = State::new(&session_limits());
+            state.phase = Phase::Welcome;
+            state.streams_open = first;
+            let mut told = limits::STREAMS_START;
+            loop {
+                if let Some(allowed) = state.poll_streams_max()
+                    && allowed > told + allowed / QUINN_KEEPS
+                {
+                    told = allowed;
+                }
+                if state.streams_open == limits::STREAMS_MAX {
+                    break;
+                }
+                assert!(told > state.streams_open, "stuck with {told} from {first} on");
+                state.handle_accepted().unwrap();
+            }
+        }
     }
 
     /// What may happen to a session.
@@ -386,7 +421,7 @@ mod tests {
         #[test]
         fn counts_are_those_of_a_model(steps in steps()) {
             let (mut state, mut model) = (State::new(&session_limits()), Model::default());
-            let mut allowed = limits::STREAMS_START;
+            let (mut allowed, mut told) = (limits::STREAMS_START, limits::STREAMS_START);
             for step in steps {
                 if !model.step(&mut state, step) {
                     break;
@@ -396,6 +431,11 @@ mod tests {
                 allowed = state.poll_streams_max().unwrap_or(allowed);
                 prop_assert!((limits::STREAMS_START..=limits::STREAMS_MAX).contains(&allowed));
                 prop_assert!(allowed >= (model.open() + limits::STREAMS_AHEAD / 2).min(limits::STREAMS_MAX));
+                // What is announced does not go down, and goes up in steps that quinn finds worth a frame.
+                if allowed > told + allowed / QUINN_KEEPS {
+                    told = allowed;
+                }
+                prop_assert!(told > model.open() || model.open() >= limits::STREAMS_MAX);
                 let rooms = model.served.iter().filter(|sort| **sort == Sort::Room).count();
                 prop_assert!(rooms <= 3 && model.served.len() - rooms <= 2);
             }
