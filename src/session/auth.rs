@@ -60,7 +60,7 @@ impl Authenticator for DangerAdmitEverybody {
             }),
             Auth::Bearer { .. } => {
                 let message = "this server was not told how to verify tokens".to_owned();
-                Err(Refusal { code: Code::BAD_TOKEN, message })
+                Err(Refusal { code: Code::NOT_OFFERED, message })
             }
         };
         Box::pin(std::future::ready(admission))

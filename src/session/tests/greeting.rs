@@ -100,7 +100,7 @@ async fn a_client_that_closes_is_not_waited_for() {
     let mut peer = Peer::connect(&shared());
     let auth = Auth::Bearer { token: Token("secret".into()) };
     let mut control = peer.open(Hello { auth, ..hello() }).await;
-    control.refused(Code::BAD_TOKEN).await;
+    control.refused(Code::NOT_OFFERED).await;
     let begun = Instant::now();
     peer.link.close(Code::DONE, "");
     assert_eq!(peer.closed().await, LinkError::ClosedHere);
@@ -269,7 +269,7 @@ async fn what_is_not_allowed_is_refused_and_not_seen() {
 async fn a_token_that_is_not_accepted_ends_the_session() {
     let (_peer, mut control) = Peer::greet(&shared()).await;
     control.say(Refresh { token: Token("secret".into()) }).await;
-    control.closing(Code::BAD_TOKEN).await;
+    control.closing(Code::NOT_OFFERED).await;
 }
 
 #[tokio::test(start_paused = true)]
