@@ -1,11 +1,12 @@
 //! How many publishes a second does a node acknowledge at level `disk` over raw QUIC, and how long does one alone wait?
 //!
-//! Rate: 128-byte payloads into a `loquic serve --dev` of its own process, from `loquic-client`'s batch path, and from a
-//! client that only writes prepared bytes, which shows what the server can do. Swept: sessions and rooms; each session
-//! publishes into each room on a stream of its own. CPU is given per publish on both sides, since they share the machine.
+//! Rate: 128-byte payloads into a `loquic serve --dev` of its own process, from `loquic-client`'s batch path, and from
+//! a client that only writes prepared bytes, which shows what the server can do. Swept: sessions and rooms; each
+//! session publishes into each room on a stream of its own. CPU is given per publish on both sides, since they share
+//! the machine.
 //!
-//! Lone publish: one at a time, in turns with a round trip of a bare quinn echo server (also a process of its own) and with
-//! one append + fdatasync on a plain file.
+//! Lone publish: one at a time, in turns with a round trip of a bare quinn echo server (also a process of its own) and
+//! with one append + fdatasync on a plain file.
 //!
 //! Targets: at least 300,000 acknowledged publishes/s; ack p99 ≤ fdatasync p99 + 2 × echo p99.
 //! `--quick` sweeps less and for a shorter time; `rate` or `lone` runs that part alone.
@@ -289,7 +290,9 @@ fn report_lone(mut lone: Lone) {
         let bound = sync + 2.0 * echo;
         let mut cells = vec![name.to_owned()];
         cells.extend([client, raw, echo, sync, bound].map(|micros| format!("{micros:.0}")));
-        cells.extend([format!("{:.2}", client / bound), verdict(client <= bound)]);
+        // The target is about p99; the others say what it is made of.
+        let met = if part == 0.99 { verdict(client <= bound) } else { String::new() };
+        cells.extend([format!("{:.2}", client / bound), met]);
         let line = serde_json::json!({
             "part": name, "client_us": client, "raw_us": raw, "echo_us": echo, "sync_us": sync, "bound_us": bound,
             "ratio": client / bound,
