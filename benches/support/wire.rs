@@ -148,8 +148,8 @@ impl Stream {
     }
 }
 
-/// Reads answers to publishes until everything up to `id` is acked.
-pub async fn acked_up_to(stream: &mut Stream, id: u64) {
+/// Reads answers to publishes until everything up to `id` is acked; what comes with them may be acked too.
+pub async fn acked_up_to(stream: &mut Stream, id: u64) -> u64 {
     loop {
         let last = match stream.frame().await {
             Some(Frame::Ack(ack)) => ack.id,
@@ -157,9 +157,28 @@ pub async fn acked_up_to(stream: &mut Stream, id: u64) {
             other => panic!("not acked: {other:?}"),
         };
         if last >= id {
-            return;
+            return last;
         }
     }
+}
+
+/// Publishes `count` times, pipelined, from id `first` on, and returns the next id when all are acked.
+pub async fn publish_many(stream: &mut Stream, first: u64, count: u64, payload: &Bytes) -> u64 {
+    // At most two bursts are under way, fewer than any node allows.
+    const BURST: u64 = 256;
+    let end = first + count;
+    let (mut next, mut acked) = (first, first);
+    while acked < end {
+        while next < end && next < acked + 2 * BURST {
+            let mut out = Vec::new();
+            let until = end.min(next + BURST);
+            (next..until).for_each(|id| put_publish(&mut out, id, payload.clone()));
+            stream.send.write_chunk(out.into()).await.expect("written");
+            next = until;
+        }
+        acked = acked_up_to(stream, next.min(acked + BURST) - 1).await + 1;
+    }
+    end
 }
 
 /// Appends a publish of bytes.
