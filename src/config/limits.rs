@@ -176,9 +176,9 @@ pub const PRODUCER_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Free bytes below which publishes are refused with `disk_full`; RocksDB needs room to flush and to compact.
 pub const DISK_FREE_MIN: u64 = 256 * 1024 * 1024;
 
-/// Free bytes from which on a store that has run out of space is opened again, whatever the configured minimum says: opening
-/// writes what is in the write-ahead log to files. With less, it would open and fail once a second, each time in a new
-/// epoch, and nobody could read meanwhile.
+/// Free bytes from which on a store that has run out of space is opened again, whatever the configured minimum says:
+/// opening writes what is in the write-ahead log to files. With less, it would open and fail once a second, each time
+/// in a new epoch, and nobody could read meanwhile.
 pub const DISK_REOPEN_MIN: u64 = 16 * 1024 * 1024;
 
 /// How often the free space and the mark file are looked after.

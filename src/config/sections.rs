@@ -1,5 +1,5 @@
-//! Every key of a configuration: its type, its default, its bounds and its words. The structs that the server uses, what
-//! `config print` writes and what an unknown key is compared with are all made from this one list.
+//! Every key of a configuration: its type, its default, its bounds and its words. The structs that the server uses,
+//! what `config print` writes and what an unknown key is compared with are all made from this one list.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

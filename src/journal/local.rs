@@ -155,14 +155,14 @@ impl<A: Applier> Turn<A> {
             Ok(free) => free,
             Err(error) => return warn!(%error, "cannot tell how much room the disk has"),
         };
-        let low = free < self.options.disk_free_min;
+        let minimum = match self.poisoned {
+            true => self.options.disk_free_min.max(limits::DISK_REOPEN_MIN),
+            false => self.options.disk_free_min,
+        };
+        let low = free < minimum;
         match self.refusing {
             None if low => {
-                warn!(
-                    free,
-                    minimum = self.options.disk_free_min,
-                    "the disk is nearly full: publishes are refused, reads go on"
-                );
+                warn!(free, minimum, "the disk is nearly full: publishes are refused, reads go on");
                 self.refusing = Some(Refusing::DiskFull);
             }
             Some(Refusing::DiskFull) if !low => self.take_again(),
@@ -186,7 +186,6 @@ impl<A: Applier> Turn<A> {
         }
         info!("the disk has room again: publishes are taken");
         self.refusing = None;
-        self.applier.housekeep(now(), None);
     }
 
     fn end(&mut self) -> Ended {

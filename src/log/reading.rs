@@ -29,6 +29,14 @@ pub enum ReadError {
         /// What is wrong.
         error: ChunkError,
     },
+    /// The store cannot read what holds these records.
+    #[error("the records up to offset {last} cannot be read: {error}")]
+    Unreadable {
+        /// The last of them, or an offset between it and the next one that is held.
+        last: Offset,
+        /// What the store says.
+        error: String,
+    },
     /// A row does not decode.
     #[error("the {what} row is damaged: {error}")]
     Row {
@@ -55,7 +63,7 @@ pub fn chunks(
 ) -> Result<Vec<Chunk>, ReadError> {
     let (start, end) = keys::chunks_from(room, from);
     let (mut chunks, mut bytes, mut failed) = (Vec::new(), 0, None);
-    store.scan(space, &start, &end, &mut |key, value| {
+    let scanned = store.scan(space, &start, &end, &mut |key, value| {
         match decode_chunk(key, value) {
             Ok(chunk) => {
                 bytes += chunk.frames.len();
@@ -64,12 +72,44 @@ pub fn chunks(
             Err(error) => failed = Some(error),
         }
         if bytes < bytes_max && failed.is_none() { Next::Continue } else { Next::Stop }
-    })?;
-    match failed {
+    });
+    match (scanned, failed) {
+        (Err(StoreError::Corrupt(error)), _) if chunks.is_empty() => {
+            Err(ReadError::Unreadable { last: damaged_up_to(store, room, space, from)?, error })
+        }
+        (Ok(()), Some(error)) if chunks.is_empty() => Err(error),
         // What comes before the damage can still be served.
-        Some(error) if chunks.is_empty() => Err(error),
-        _ => Ok(chunks),
+        (Ok(()) | Err(StoreError::Corrupt(_)), _) => Ok(chunks),
+        (Err(error), _) => Err(error.into()),
     }
+}
+
+/// How far the damage goes that the store finds at `from`: up to the end of a block, which is sought in growing steps and
+/// then by halves, because what is behind it can still be served.
+fn damaged_up_to(store: &dyn Store, room: RoomId, space: Space, from: Offset) -> Result<Offset, StoreError> {
+    let is_damaged = |offset: Offset| {
+        let (start, end) = keys::chunks_from(room, offset);
+        match store.scan(space, &start, &end, &mut |_, _| Next::Stop) {
+            Ok(()) => Ok(false),
+            Err(StoreError::Corrupt(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    };
+    let (mut damaged, mut step) = (from, 1u64);
+    let mut whole = damaged.plus(step);
+    while whole < Offset::MAX && is_damaged(whole)? {
+        (damaged, step) = (whole, step.saturating_mul(2));
+        whole = damaged.plus(step);
+    }
+    while whole.since(damaged) > 1 {
+        let middle = damaged.plus(whole.since(damaged) / 2);
+        if is_damaged(middle)? {
+            damaged = middle;
+        } else {
+            whole = middle;
+        }
+    }
+    Ok(damaged)
 }
 
 /// A chunk from its entry.

@@ -132,7 +132,9 @@ impl Room<'_> {
                 Err(ReadError::Store(error)) => return Err(error),
                 Err(error) => {
                     let after = match &error {
-                        ReadError::Chunk { last, .. } => last.next().max(next.next()),
+                        ReadError::Chunk { last, .. } | ReadError::Unreadable { last, .. } => {
+                            last.next().max(next.next())
+                        }
                         _ => next.next(),
                     };
                     self.note(Some(next), error.to_string());

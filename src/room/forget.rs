@@ -20,8 +20,8 @@ pub(super) fn is_forgotten(producer: &ProducerRow, row: &RoomRow, time: Time) ->
     producer.offset < row.floor && time >= producer.time.after(limits::PRODUCER_KEPT)
 }
 
-/// Adds the removal of forgotten producers to the batch, unless `is_open`, and returns where to go on: an empty key when
-/// all of the room's producers have been looked at.
+/// Adds the removal of forgotten producers to the batch, unless `is_open`, and returns where to go on: an empty key
+/// when all of the room's producers have been looked at.
 pub(super) fn forget(
     store: &dyn Store,
     room: RoomId,
@@ -59,7 +59,8 @@ mod tests {
         rows::{Policy, encode},
     };
 
-    /// Goal: only producers whose last record is trimmed and whose time is over go, in bounded steps, and open ones stay.
+    /// Goal: only producers whose last record is trimmed and whose time is over go, in bounded steps, and open ones
+    /// stay.
     #[test]
     fn only_forgotten_producers_go() {
         let store = Memory::default();

@@ -159,11 +159,14 @@ impl Rooms {
             inbox_bytes_max: options.inbox_bytes_max,
             stats: Stats::default(),
         });
-        let (machine, opening) = Machine::open(context.clone(), place.clean, local::now())?;
+        let (mark, marked) = place.mark.map_or((None, Vec::new()), |(mark, marked)| (Some(mark), marked));
+        // As the store was left: opening an epoch counts as a batch.
+        let (left, _) = Machine::open(context.clone(), true, local::now())?;
+        // A good end is worth nothing if the store is not the one that ended: an older copy, for example.
+        let clean = !has_lost(&left, &marked) && place.clean;
+        let (machine, opening) = Machine::open(context.clone(), clean, local::now())?;
         store.write(&opening)?;
         store.sync()?;
-        let (mark, marked) = place.mark.map_or((None, Vec::new()), |(mark, marked)| (Some(mark), marked));
-        warn_of_loss(&machine, &marked);
         let options = local::Options { directory: place.directory, disk_free_min: options.disk_free_min, mark };
         let thread = Local::start(machine, Waiting(context.clone()), store, options)
             .map_err(|error| StoreError::Failed(format!("cannot start the journal's thread: {error}")))?;
@@ -269,11 +272,13 @@ fn list(store: &dyn Store, tenant: &TenantName, prefix: &str) -> Result<Vec<(Roo
     Ok(rooms)
 }
 
-/// The store came back with less than had been synced: that must not go unnoticed.
-fn warn_of_loss(machine: &Machine, marked: &[u64]) {
+/// Whether the store came back with less than had been synced: that must not go unnoticed.
+fn has_lost(machine: &Machine, marked: &[u64]) -> bool {
     use crate::journal::Applier;
+    let mut lost = false;
     for (partition, (recovered, marked)) in machine.applied().iter().zip(marked).enumerate() {
         if recovered < marked {
+            lost = true;
             error!(
                 partition,
                 recovered,
@@ -282,6 +287,7 @@ fn warn_of_loss(machine: &Machine, marked: &[u64]) {
             );
         }
     }
+    lost
 }
 
 fn ending() -> Refusal {

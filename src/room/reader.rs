@@ -7,7 +7,6 @@ use bytes::Bytes;
 use loquic_wire::{
     Code, Offset, Time,
     join::{CaughtUp, From, Gap, GapReason, Mode, Reset},
-    limits::PAYLOAD_FRAME_BODY_MAX,
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::error;
@@ -200,13 +199,7 @@ impl Reader {
     }
 
     fn take_tail(&mut self, view: &View, credit: u64) -> Look {
-        let page = limits::PAGE_BYTES_MAX as u64;
-        let mut read = view.tail.read(self.next, self.until, credit.min(page));
-        if read == Read::TooLong && credit > page {
-            // One record may be longer than a page.
-            read = view.tail.read(self.next, self.until, credit.min(RECORD_BYTES_MAX));
-        }
-        match read {
+        match view.tail.read(self.next, self.until, credit, limits::PAGE_BYTES_MAX as u64) {
             Read::Frames { frames, bytes, next } => {
                 let count = next.since(self.next);
                 self.next = next;
@@ -283,9 +276,10 @@ impl Reader {
         self.work = Work::Idle;
         match loaded {
             Ok(Ok(chunks)) => self.take_chunks(chunks),
-            Ok(Err(ReadError::Chunk { last, error })) => {
-                error!(room = %self.room.key.room, %last, %error, "a chunk of the log is damaged; its records are reported as lost");
-                self.event(last.max(self.next), GapReason::Lost)
+            Ok(Err(error @ (ReadError::Chunk { last, .. } | ReadError::Unreadable { last, .. }))) => {
+                error!(room = %self.room.key.room, %error, "a part of the log is damaged; its records are reported as lost");
+                let held = self.room.view.lock().tail.start().previous();
+                self.event(last.min(held).max(self.next), GapReason::Lost)
             }
             Ok(Err(error)) => {
                 error!(room = %self.room.key.room, %error, "the log cannot be read");
@@ -363,6 +357,3 @@ impl Reader {
         }
     }
 }
-
-/// The longest frame of one record.
-const RECORD_BYTES_MAX: u64 = PAYLOAD_FRAME_BODY_MAX as u64 + 16;

@@ -42,7 +42,7 @@ pub enum Read {
     },
     /// Nothing yet: the reader is at the end.
     AtEnd,
-    /// There is something, but its first record is longer than `bytes_max`.
+    /// There is something, but its first record is longer than the credit.
     TooLong,
     /// The offset is not in the tail any more.
     Evicted,
@@ -90,8 +90,10 @@ impl Tail {
         }
     }
 
-    /// What a reader whose next offset is `from` can have now: at most `bytes_max`, and nothing behind `until`.
-    pub fn read(&self, from: Offset, until: Offset, bytes_max: u64) -> Read {
+    /// What a reader whose next offset is `from` can have now: at most `credit` bytes, nothing behind `until`, and no
+    /// further segment once `page` bytes are reached. Segments are only cut by credit: finding a place inside one takes
+    /// a walk over its frames, which the reader would then have to repeat.
+    pub fn read(&self, from: Offset, until: Offset, credit: u64, page: u64) -> Read {
         if from > self.end.min(until) {
             return Read::AtEnd;
         }
@@ -101,12 +103,15 @@ impl Tail {
         let at = self.segments.partition_point(|segment| segment.last < from);
         let (mut frames, mut bytes, mut next) = (Vec::new(), 0, from);
         for segment in self.segments.range(at..) {
+            if bytes >= page && !frames.is_empty() {
+                break;
+            }
             let rest = if next > segment.first {
                 reading::skip_to(&segment.frames, next.since(segment.first))
             } else {
                 segment.frames.clone()
             };
-            let room = bytes_max - bytes;
+            let room = credit - bytes;
             if rest.len() as u64 <= room && segment.last <= until {
                 bytes += rest.len() as u64;
                 next = segment.last.next();

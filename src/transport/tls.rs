@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest;
 use parking_lot::RwLock;
 use rustls::{
     ServerConfig,
@@ -15,12 +16,23 @@ use rustls::{
 #[derive(Debug, Clone)]
 pub struct Certificates {
     current: Arc<RwLock<Arc<CertifiedKey>>>,
+    reset_secret: [u8; 32],
 }
 
 impl Certificates {
     /// Starts with this chain (the node's own certificate first) and its key.
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
-        Ok(Self { current: Arc::new(RwLock::new(certified(chain, key)?)) })
+        let mut derived = digest::Context::new(&digest::SHA256);
+        derived.update(b"loquic stateless reset");
+        derived.update(key.secret_der());
+        let mut reset_secret = [0; 32];
+        reset_secret.copy_from_slice(derived.finish().as_ref());
+        Ok(Self { current: Arc::new(RwLock::new(certified(chain, key)?)), reset_secret })
+    }
+
+    /// A secret that is the same after a restart with the same key.
+    pub fn reset_secret(&self) -> &[u8; 32] {
+        &self.reset_secret
     }
 
     /// Answers with another certificate from the next handshake on. On an error the old one stays.

@@ -1,9 +1,9 @@
 //! Judging a history. Each file below holds one family of invariants; this one runs them in order.
 //!
-//! Cost: hash maps keyed by (room, epoch, offset) and (room, hash), filled once, are linear. Sorting is O(n log n) in three
-//! places: what subscriptions saw by time, publishes by invocation and return for I7, and a producer's records by id for I8.
-//! The epoch of an offset is found in O(log epochs) of its room, O(epochs) where something was lost.
-//! None of it searches: the ack returns the offset, so there is no order to guess.
+//! Cost: hash maps keyed by (room, epoch, offset) and (room, hash), filled once, are linear. Sorting is O(n log n) in
+//! three places: what subscriptions saw by time, publishes by invocation and return for I7, and a producer's records by
+//! id for I8. The epoch of an offset is found in O(log epochs) of its room, O(epochs) where something was lost. None of
+//! it searches: the ack returns the offset, so there is no order to guess.
 
 mod delivery;
 mod durable;

@@ -32,7 +32,8 @@ impl Hasher for Mix {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // One round of a 64-bit finalizer: offsets are consecutive, and hashbrown uses the top bits as well as the bottom.
+        // One round of a 64-bit finalizer: offsets are consecutive, and hashbrown uses the top bits as well as the
+        // bottom.
         let mixed = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = mixed ^ (mixed >> 32);
     }

@@ -1,8 +1,9 @@
 //! The judge of recorded histories: what was published, what came out of it, and whether Loquic kept its promises.
 //!
-//! A harness (fault tests, load generator) records with a [`Recorder`] what clients did and saw, reads every node's log when
-//! the run is over, and asks [`check()`]. Nothing here runs anything: no async, no clock of its own, no I/O except JSON lines
-//! over `BufRead` and `Write`. It shares no code with the server, so that a mistake there is not believed here.
+//! A harness (fault tests, load generator) records with a [`Recorder`] what clients did and saw, reads every node's log
+//! when the run is over, and asks [`check()`]. Nothing here runs anything: no async, no clock of its own, no I/O except
+//! JSON lines over `BufRead` and `Write`. It shares no code with the server, so that a mistake there is not believed
+//! here.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,15 +36,15 @@
 //!
 //! - A timeout, or a connection that broke after sending, is `unknown`, never refused. A refusal is certain.
 //! - [`Publish::hash`] must tell records apart. Where payloads repeat, hash producer and id with them.
-//! - A session that goes on where the last one ended is a `resume`; it is held to the union over sessions, as seen behind
-//!   whatever removes duplicates. One that deliberately asks for something again is a new `subscribe`.
+//! - A session that goes on where the last one ended is a `resume`; it is held to the union over sessions, as seen
+//!   behind whatever removes duplicates. One that deliberately asks for something again is a new `subscribe`.
 //! - Nothing is expected of the end of a subscription unless the harness says [`Reading::settled`].
-//! - After a run with losses, tell every room's lineage ([`Recorder::lineage`]); without it, epochs are placed by acks and
-//!   resets, which is right only as far as they show it.
+//! - After a run with losses, tell every room's lineage ([`Recorder::lineage`]); without it, epochs are placed by acks
+//!   and resets, which is right only as far as they show it.
 //! - Without a final log, only what was seen can be held against what was acknowledged; [`Report::notes`] says so.
 //!
-//! I14 to I17 (isolation, liveness, bounds, ephemerals) are not here: they are about clocks and resources, and are asserted
-//! where those are.
+//! I14 to I17 (isolation, liveness, bounds, ephemerals) are not here: they are about clocks and resources, and are
+//! asserted where those are.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Who checks the checker: random valid histories, and every way we know of breaking one.
 //!
-//! [`generate`] plays a small model of Loquic from a seed and records it. A [`Mutation`] breaks the result in one way and
-//! names an invariant that must then be among those flagged. `cargo test` holds the checker to all of them.
+//! [`generate`] plays a small model of Loquic from a seed and records it. A [`Mutation`] breaks the result in one way
+//! and names an invariant that must then be among those flagged. `cargo test` holds the checker to all of them.
 
 mod breakage;
 mod delivery;

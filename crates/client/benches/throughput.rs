@@ -1,8 +1,8 @@
 //! How many records per second does one core of a client take in, and how many publishes per second does it get out?
 //!
-//! Client and server have one thread each, so on two cores neither waits for the other's work. The server does as little
-//! as it can: it sends records that were encoded before, within the credit, and answers publishes by counting frames.
-//! Setting up and connecting is outside the clock; a run is over when the last record or answer has arrived.
+//! Client and server have one thread each, so on two cores neither waits for the other's work. The server does as
+//! little as it can: it sends records that were encoded before, within the credit, and answers publishes by counting
+//! frames. Setting up and connecting is outside the clock; a run is over when the last record or answer has arrived.
 //!
 //! `cargo bench -p loquic-client --bench throughput [-- replay | publish]`
 

@@ -22,8 +22,8 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Full jitter: evenly spread between nothing and `first * 2^attempt`, cut at `max`. What the server asked for
-    /// (`floor`) is added below it and not spread away, so that a thousand clients told "in 5 s" come back in 5 s and a bit,
-    /// but not at once.
+    /// (`floor`) is added below it and not spread away, so that a thousand clients told "in 5 s" come back in 5 s and a
+    /// bit, but not at once.
     pub fn delay(&self, attempt: u32, floor: Duration, random: u64) -> Duration {
         let doubled = self.first.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX));
         let span = doubled.min(self.max);

@@ -102,8 +102,8 @@ impl Builder {
         self
     }
 
-    /// Under which identity publishes are numbered. Default: a random one. Whoever keeps it over restarts must not use it
-    /// in two clients at once: the newer one ends the older one's publishing.
+    /// Under which identity publishes are numbered. Default: a random one. Whoever keeps it over restarts must not use
+    /// it in two clients at once: the newer one ends the older one's publishing.
     pub fn producer(mut self, producer: ProducerId) -> Self {
         self.producer = Some(producer);
         self

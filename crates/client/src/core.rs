@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     address::Address,
     backoff::Backoff,
-    endpoint::Endpoints,
+    endpoint::{ClientConfig, Endpoints},
     error::Error,
     queue::Queue,
     session::Session,
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Config {
     pub(crate) address: Address,
     pub(crate) endpoints: Endpoints,
-    pub(crate) transport: quinn::ClientConfig,
+    pub(crate) transport: ClientConfig,
     pub(crate) identity: Identity,
     pub(crate) producer: ProducerId,
     pub(crate) backoff: Backoff,

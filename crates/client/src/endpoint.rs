@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+/// TLS and the transport's parameters; only this file and `quic` look inside.
+pub(crate) use quinn::ClientConfig;
 use quinn::{EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{address::Address, error::Error, liveness, quic::Quic, subscription::WINDOW_MIN, sync::lock, tls};
 
-/// A UDP socket that clients can share: thousands of sessions over a few sockets, each still with a connection of its own.
+/// A UDP socket that clients can share: thousands of sessions over a few sockets, each still with a connection of its
+/// own.
 ///
 /// A client that is not given one binds its own. It stays open until the last client that uses it is gone.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ impl Endpoint {
         self.inner.local_addr().map_err(|error| Error::Connect(error.to_string().into()))
     }
 
-    pub(crate) async fn connect(&self, config: quinn::ClientConfig, to: SocketAddr, name: &str) -> Result<Quic, Error> {
+    pub(crate) async fn connect(&self, config: ClientConfig, to: SocketAddr, name: &str) -> Result<Quic, Error> {
         let to = if self.inner.local_addr().is_ok_and(|local| local.is_ipv6()) { mapped(to) } else { to };
         let connecting =
             self.inner.connect_with(config, to, name).map_err(|error| Error::Connect(error.to_string().into()))?;
@@ -63,7 +66,7 @@ impl Endpoints {
     }
 
     /// Connects to the first of the host's addresses that answers.
-    pub(crate) async fn connect(&self, address: &Address, config: &quinn::ClientConfig) -> Result<Quic, Error> {
+    pub(crate) async fn connect(&self, address: &Address, config: &ClientConfig) -> Result<Quic, Error> {
         let unresolved = |reason| Error::Connect(format!("cannot resolve {}: {reason}", address.host).into());
         let resolved = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
         let mut last = unresolved("it has no address".to_owned());
@@ -102,7 +105,8 @@ impl Endpoints {
 /// Longest wait for one address of a host. A handshake takes two round trips; QUIC repeats a lost packet after 1 s.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
-/// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs speed.
+/// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs
+/// speed.
 fn socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -126,7 +130,7 @@ fn mapped(address: SocketAddr) -> SocketAddr {
 }
 
 /// The transport's side of a connection.
-pub(crate) fn config(tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, Error> {
+pub(crate) fn config(tls: rustls::ClientConfig) -> Result<ClientConfig, Error> {
     let crypto =
         quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| Error::Tls(error.to_string().into()))?;
     let mut transport = TransportConfig::default();
@@ -137,7 +141,7 @@ pub(crate) fn config(tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, E
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().map_err(|_| Error::Tls("a timeout out of range".into()))?));
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
     Ok(config)
 }
@@ -177,7 +181,7 @@ const _: () = assert!(CREDIT_BYTES_SUM / WINDOW_MIN >= 256, "the default limit o
 const _: () = assert!(liveness::INTERVAL_MAX.as_secs() * 2 <= IDLE_TIMEOUT.as_secs());
 
 /// What a client needs to connect.
-pub(crate) fn client_config(trust: &tls::Trust) -> Result<quinn::ClientConfig, Error> {
+pub(crate) fn client_config(trust: &tls::Trust) -> Result<ClientConfig, Error> {
     config(tls::config(trust)?)
 }
 

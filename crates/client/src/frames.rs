@@ -1,7 +1,8 @@
 //! Cutting a stream into frames and decoding them, in pieces of tens of kilobytes and not frame by frame.
 //!
-//! Does the same as [`loquic_wire::Decoder`], which costs several atomic operations and one allocation per record: a piece
-//! is one buffer, every payload is a slice of it, and the sender's name is shared between the records of one sender.
+//! Does the same as [`loquic_wire::Decoder`], which costs several atomic operations and one allocation per record: a
+//! piece is one buffer, every payload is a slice of it, and the sender's name is shared between the records of one
+//! sender.
 
 use bytes::Bytes;
 use loquic_wire::{
@@ -139,8 +140,8 @@ fn payload(input: &mut Reader) -> Result<Bytes, DecodeError> {
     input.slice(length)
 }
 
-/// The senders of the last records. Most records of a room come from a few people, and a name that is known needs neither
-/// a check nor an allocation.
+/// The senders of the last records. Most records of a room come from a few people, and a name that is known needs
+/// neither a check nor an allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Senders {
     known: [Option<UserName>; SENDERS],

@@ -20,9 +20,9 @@
 //! # }
 //! ```
 //!
-//! A client stays connected by itself. Rooms resume behind the last record, publishes that have no answer are sent again
-//! under the same numbers: each record is delivered once, each publish is in the log once. What cannot be kept is said
-//! aloud, as a [`Gap`] or a [`Reset`].
+//! A client stays connected by itself. Rooms resume behind the last record, publishes that have no answer are sent
+//! again under the same numbers: each record is delivered once, each publish is in the log once. What cannot be kept is
+//! said aloud, as a [`Gap`] or a [`Reset`].
 //!
 //! Payloads share the buffer they came in, about 45 KiB at a time. Whoever keeps a few of many for long copies them.
 

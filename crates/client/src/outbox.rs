@@ -1,8 +1,8 @@
 //! The publishes of one producer in one room that have no final answer yet: their ids, what is in flight, and what is
 //! sent again. Pure: no clock, no socket; the driver moves bytes and completes the waiters it gets back.
 //!
-//! The server answers every publish exactly once and in the order sent. After a `Nack` it takes nothing behind it, so the
-//! outbox stops sending, waits until everything in flight is answered, and only then goes back and sends again
+//! The server answers every publish exactly once and in the order sent. After a `Nack` it takes nothing behind it, so
+//! the outbox stops sending, waits until everything in flight is answered, and only then goes back and sends again
 //! (go-back-N). Waiting is what makes a new number safe: at that moment nothing is on its way, and `expected` says
 //! which ids are in the log.
 
@@ -133,7 +133,8 @@ impl<W> Outbox<W> {
         self.assert_invariants();
     }
 
-    /// Appends frames until `out` holds `bytes_max`, the window is full or nothing is left; says whether it appended any.
+    /// Appends frames until `out` holds `bytes_max`, the window is full or nothing is left; says whether it appended
+    /// any.
     pub(crate) fn fill(&mut self, out: &mut Vec<u8>, bytes_max: usize) -> bool {
         if self.rewind.is_some() {
             return false;
@@ -226,9 +227,9 @@ impl<W> Outbox<W> {
 
     /// Once everything in flight is answered: forgets what is resolved and numbers the rest anew.
     ///
-    /// An entry whose id is below `expected` may be in the log and keeps its id, so that sending it again is recognised.
-    /// One at or past `expected` is certainly not there, because nothing is in flight and the server's last id is
-    /// `expected - 1`: it gets the next free number.
+    /// An entry whose id is below `expected` may be in the log and keeps its id, so that sending it again is
+    /// recognised. One at or past `expected` is certainly not there, because nothing is in flight and the server's last
+    /// id is `expected - 1`: it gets the next free number.
     fn finish_rewind(&mut self) -> Option<Pause> {
         if self.answered < self.sent {
             return None;

@@ -237,8 +237,9 @@ fn play(world: &mut World, ops: &[Op]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
-    /// Goal: every publish is in the log exactly once and in order, or was refused for good; each resolves once, rightly.
-    /// Method: random refusals, windows, partial reads and cuts that lose what was on its way in both directions.
+    /// Goal: every publish is in the log exactly once and in order, or was refused for good; each resolves once,
+    /// rightly. Method: random refusals, windows, partial reads and cuts that lose what was on its way in both
+    /// directions.
     #[test]
     fn every_publish_ends_up_exactly_once(
         ops in prop::collection::vec(op(), 1..50), poison in prop::collection::hash_set(0u64..60, 0..4),

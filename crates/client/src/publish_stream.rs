@@ -129,7 +129,8 @@ impl Writer<'_> {
                 self.pause(self.delay(pause, jitter)).await;
             }
             let leaving = self.is_leaving();
-            // What was written last is a good guess for what comes now: one allocation, and not a large one for a little.
+            // What was written last is a good guess for what comes now: one allocation, and not a large one for a
+            // little.
             let bytes = Vec::with_capacity(size.min(WRITE_BYTES));
             match self.queue.next(bytes, WRITE_BYTES, !leaving) {
                 Next::Send(bytes) => {

@@ -16,9 +16,10 @@ use crate::{
 /// Publishes into one room. Cheap to clone; all clones, and all publishers of the same client and room, share one
 /// numbered stream, so what one task publishes is in the room in the order it was handed over.
 ///
-/// While there is no connection, publishes wait in the outbox, which is bounded ([`OutboxBounds`](crate::OutboxBounds)):
-/// once it is full, [`publish`](Self::publish) waits and [`try_publish`](Self::try_publish) refuses. After a reconnect they are
-/// sent again under the same numbers, so that each is in the log exactly once.
+/// While there is no connection, publishes wait in the outbox, which is bounded
+/// ([`OutboxBounds`](crate::OutboxBounds)): once it is full, [`publish`](Self::publish) waits and
+/// [`try_publish`](Self::try_publish) refuses. After a reconnect they are sent again under the same numbers, so that
+/// each is in the log exactly once.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     queue: Arc<Queue>,

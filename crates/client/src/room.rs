@@ -65,7 +65,8 @@ impl RoomBuilder {
 
     /// Subscribes, and waits until the server has confirmed it.
     ///
-    /// [`Error::RoomsFull`] if the session holds as many rooms as the server allows. While there is no connection it waits.
+    /// [`Error::RoomsFull`] if the session holds as many rooms as the server allows. While there is no connection it
+    /// waits.
     pub async fn open(self) -> Result<Room, Error> {
         let name = self.name?;
         let inbox = Arc::new(Inbox::default());
@@ -132,7 +133,8 @@ impl Room {
         poll_fn(|context| self.poll_event(context)).await
     }
 
-    /// All events that are at hand, at least one; `None` after the end. Cheaper than one by one where there are very many.
+    /// All events that are at hand, at least one; `None` after the end. Cheaper than one by one where there are very
+    /// many.
     pub async fn next_batch(&mut self) -> Option<Result<Vec<Event>, Error>> {
         let first = match self.next().await? {
             Ok(first) => first,

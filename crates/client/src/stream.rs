@@ -50,8 +50,8 @@ pub(crate) struct Receiver {
     chunks: [Bytes; CHUNKS],
 }
 
-/// Pieces taken from the transport at once. One is what a packet carries, so this is about 45 KiB; it bounds how long one
-/// task works on one stream, and the memory that a record which is kept holds fast.
+/// Pieces taken from the transport at once. One is what a packet carries, so this is about 45 KiB; it bounds how long
+/// one task works on one stream, and the memory that a record which is kept holds fast.
 const CHUNKS: usize = 32;
 
 impl Receiver {

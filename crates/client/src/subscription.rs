@@ -1,5 +1,5 @@
-//! Where a reader is in a room: the position to resume from, what is a duplicate, and how much more the server may send.
-//! Pure: frames go in, events come out.
+//! Where a reader is in a room: the position to resume from, what is a duplicate, and how much more the server may
+//! send. Pure: frames go in, events come out.
 
 use loquic_wire::{
     Epoch, Offset, Position, Record, RoomName,
@@ -122,8 +122,8 @@ impl Subscription {
         Ok(None)
     }
 
-    /// A position is kept in the epoch it was seen in until the first frame in the new one: a `Reset` may still be on its
-    /// way, and the old offset in the new epoch would name records that were never seen.
+    /// A position is kept in the epoch it was seen in until the first frame in the new one: a `Reset` may still be on
+    /// its way, and the old offset in the new epoch would name records that were never seen.
     fn handle_joined(&mut self, joined: Joined) -> Result<(), Error> {
         if self.position.is_none() && self.start == From::Live {
             self.position = Some(Position { epoch: joined.epoch, offset: joined.head });

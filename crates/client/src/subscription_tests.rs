@@ -145,7 +145,8 @@ proptest! {
         prop_assert_eq!(&got, &(1..=got.len() as u64).collect::<Vec<_>>());
     }
 
-    /// Goal: the server never holds more credit than the window has room for, and never waits while the application takes.
+    /// Goal: the server never holds more credit than the window has room for, and never waits while the application
+    /// takes.
     #[test]
     fn credit_is_neither_lost_nor_made(
         window in WINDOW_MIN..4 * WINDOW_MIN, steps in prop::collection::vec((1u64..131_500, any::<bool>(), 0u8..20), 1..200),

@@ -125,8 +125,8 @@ impl Model {
         (window + 1) * (span / 8) + span <= self.time.get()
     }
 
-    /// Each record that was removed may be gone: it is one too many, or too old, or enough bytes are behind it, or it or
-    /// one behind it is in a window that is dropped whole.
+    /// Each record that was removed may be gone: it is one too many, or too old, or enough bytes are behind it, or it
+    /// or one behind it is in a window that is dropped whole.
     fn check_removed(&self, before: &RoomRow) {
         let row = self.row();
         row.assert_invariants();

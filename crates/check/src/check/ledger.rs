@@ -1,7 +1,7 @@
 //! Everything known about each offset of each room, from final logs, acks, subscriptions and history reads (I1, I6).
 //!
-//! A record's key is its position with the epoch in which it was written, so what a subscription calls (3, 17) and an ack
-//! called (1, 17) is one record unless the lineage says that 17 was lost in between.
+//! A record's key is its position with the epoch in which it was written, so what a subscription calls (3, 17) and an
+//! ack called (1, 17) is one record unless the lineage says that 17 was lost in between.
 
 use crate::{
     check::{
@@ -169,7 +169,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Somebody saw a record, in a log of this epoch. I6 if it is another one than was seen before, I4 if it is nobody's.
+    /// Somebody saw a record, in a log of this epoch. I6 if it is another one than was seen before, I4 if it is
+    /// nobody's.
     pub(crate) fn observe(
         &mut self,
         session: &Session,

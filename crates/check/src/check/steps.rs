@@ -1,7 +1,8 @@
 //! What was seen, put in order: by chain of sessions, then by time.
 //!
-//! A chain is a subscriber's reading of a room over all the sessions that resume one another. They may overlap for a moment
-//! (the next session opens before the old one is left), so a chain goes by time, not by session. Sorting: O(n log n).
+//! A chain is a subscriber's reading of a room over all the sessions that resume one another. They may overlap for a
+//! moment (the next session opens before the old one is left), so a chain goes by time, not by session. Sorting: O(n
+//! log n).
 
 use crate::{
     check::findings::Findings,
