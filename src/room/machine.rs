@@ -267,7 +267,10 @@ impl Machine {
         let wanted = self.context.policy(&room.key);
         let held = &mut self.partitions[index];
         let state = held.state.rooms.get(&room.key);
-        let (Some(live), Some(state)) = (held.live.get_mut(&room.key), state) else {
+        // A room that was opened anew meanwhile does not know these publishers, which does not mean that they are
+        // fenced.
+        let live = held.live.get_mut(&room.key).filter(|live| live.room.as_ptr() == Arc::as_ptr(room));
+        let (Some(live), Some(state)) = (live, state) else {
             return submissions.iter().for_each(|waiting| waiting.end(Code::NOT_YET_APPLIED));
         };
         let mut prepared = false;

@@ -274,9 +274,9 @@ async fn application(connecting: &mut Connecting) -> Result<Application, String>
     Application::of(data.protocol.as_deref()).ok_or_else(|| "the client names no protocol of ours".to_owned())
 }
 
-/// After a crash the next process does not know the connections of the last one, and whoever is still sending on them is told
-/// with a reset that only the holder of the same secret can make. Otherwise clients would find out by silence alone, 10 to
-/// 15 s later.
+/// After a crash the next process does not know the connections of the last one, and whoever is still sending on them
+/// is told with a reset that only the holder of the same secret can make. Otherwise clients would find out by silence
+/// alone, 10 to 15 s later.
 fn endpoint_config(certificates: &Certificates) -> EndpointConfig {
     let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, certificates.reset_secret())));
     config.cid_generator(|| Box::new(RandomIds));
@@ -285,8 +285,8 @@ fn endpoint_config(certificates: &Certificates) -> EndpointConfig {
     config
 }
 
-/// Connection ids of which every one may be ours: quinn's own can only tell those of the running process, and leaves all
-/// others without an answer.
+/// Connection ids of which every one may be ours: quinn's own can only tell those of the running process, and leaves
+/// all others without an answer.
 struct RandomIds;
 
 impl ConnectionIdGenerator for RandomIds {

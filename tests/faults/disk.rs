@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::{FallocateFlags, fallocate};
 use tempfile::TempDir;
 
 /// A mounted file system. Unmounted and removed when it is dropped, also by a panic.
@@ -69,13 +70,19 @@ impl Disk {
         self.home.path().join("image")
     }
 
-    /// What is on the disk at this moment, as a disk of its own: what the file system still holds in memory is not there.
+    /// What is on the disk at this moment, as a disk of its own: what the file system still holds in memory is not
+    /// there.
     pub fn copy(&self) -> Self {
         let copy = Self::unmounted().expect("make a directory");
         run("cp", &["--sparse=auto", &self.image().display().to_string(), &copy.image().display().to_string()])
             .expect("copy the image");
         copy.mount().expect("mount the copy, with what its journal says");
         copy
+    }
+
+    /// Nothing can be written any more.
+    pub fn freeze(&self) {
+        run("mount", &["-o", "remount,ro", &self.path().display().to_string()]).expect("mount it read-only");
     }
 
     /// Bytes that are free.
@@ -87,10 +94,17 @@ impl Disk {
     /// Fills it up, except for this much.
     pub fn fill(&self, leave: u64) -> Filler {
         let path = self.path().join("filler");
-        let file = OpenOptions::new().create(true).append(true).open(&path).expect("make a file");
-        let (before, more) = (file.metadata().expect("look at it").len(), self.free().saturating_sub(leave));
-        let filled = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), before, more);
-        filled.expect("take the space");
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path).expect("make a file");
+        let (mut taken, mut piece) = (0, 1 << 26);
+        // The server takes space at the same time, so what is free is asked for again and again, in smaller pieces.
+        while piece >= 4096 {
+            let more = self.free().saturating_sub(leave).min(piece);
+            if more > 0 && fallocate(&file, FallocateFlags::empty(), taken, more).is_ok() {
+                taken += more;
+            } else {
+                piece /= 2;
+            }
+        }
         Filler { path }
     }
 }

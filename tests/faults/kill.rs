@@ -40,7 +40,7 @@ const ENDS: &[&[(&str, u64)]] = &[
 ];
 
 /// Kills of each server.
-const KILLS: usize = 8;
+const KILLS: usize = 16;
 
 const ROOMS: [&str; 3] = ["disk:a", "process:a", "short:a"];
 
@@ -167,6 +167,24 @@ async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
         resumes,
         duplicates: tally.duplicates,
     }
+}
+
+/// With the default interval of pings, silence alone would tell after 10 to 15 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_notice_a_new_process_at_once() {
+    let site = Site::new("[log]\ndisk_free_min = \"0B\"\n");
+    let node = site.start().await;
+    let client = site.connect("ann").await;
+    client.publisher("a").expect("a name").publish("before").await.expect("an ack");
+    node.kill().await;
+    let node = site.start().await;
+    let start = Instant::now();
+    let ack = timeout(Duration::from_secs(5), client.publisher("a").expect("a name").publish("after")).await;
+    let offset = ack.expect("the client comes back at once").expect("an ack").position.offset.get();
+    assert_eq!(offset, 2);
+    figure(format_args!("after kill -9 and a restart a client's next publish took {} ms", start.elapsed().as_millis()));
+    client.close().await;
+    node.terminate().await;
 }
 
 /// Where the process for this kill dies by itself.

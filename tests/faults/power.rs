@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-const IMAGES_DISK: u64 = 12;
-const IMAGES_PROCESS: u64 = 4;
+const IMAGES_DISK: u64 = 24;
+const IMAGES_PROCESS: u64 = 6;
 
 const ROOMS: [&str; 2] = ["a", "b"];
 

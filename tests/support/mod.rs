@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod log;
+pub mod raw;
 mod run;
 mod site;
 

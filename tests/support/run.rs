@@ -98,7 +98,8 @@ impl Run {
         history
     }
 
-    /// Another recorder with the same clock and the same names for rooms and producers, for a history that branches off.
+    /// Another recorder with the same clock and the same names for rooms and producers, for a history that branches
+    /// off.
     pub fn branch(&self, process: &str) -> Recorder {
         let start = self.shared.start;
         let branch = Recorder::new(process, move || start.elapsed().as_nanos() as u64);
@@ -211,7 +212,8 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// Publishes pipelined until `stop` says so, then waits for all answers. The client must publish nothing else into the room.
+/// Publishes pipelined until `stop` says so, then waits for all answers. The client must publish nothing else into the
+/// room.
 pub async fn publish(run: Run, client: Client, room: String, pace: Pace, stop: watch::Receiver<bool>) -> Tally {
     let mut publisher = Publishing::new(&run, &client, &room, pace);
     while !*stop.borrow() && publisher.tally.sent < publisher.pace.count {
@@ -322,8 +324,8 @@ pub async fn follow(run: Run, client: Client, room: String, name: String, from: 
     follower.settle()
 }
 
-/// Follows a room from the oldest record, and every few records leaves it, forgets the client, and goes on with another one
-/// from the position it kept.
+/// Follows a room from the oldest record, and every few records leaves it, forgets the client, and goes on with another
+/// one from the position it kept.
 pub async fn resume_often(
     run: Run,
     connect: impl Fn() -> Client,
@@ -385,6 +387,11 @@ impl Follower {
     /// Where it is.
     pub fn position(&self) -> Option<Position> {
         self.last
+    }
+
+    /// It goes on with another client.
+    pub fn go_on_with(&mut self, client: &Client) {
+        self.client = client.clone();
     }
 
     /// Opens the room; a second time this is a resume.
@@ -453,8 +460,8 @@ impl Follower {
         }
     }
 
-    /// The client has resumed by itself, and the server is in a new epoch. What it answered to the join is not shown by the
-    /// client; where the room is now is as true.
+    /// The client has resumed by itself, and the server is in a new epoch. What it answered to the join is not shown by
+    /// the client; where the room is now is as true.
     async fn next_session(&mut self, epoch: u64) {
         let (recorder, node) = (self.run.recorder(), self.run.node());
         let last = position(self.last.expect("the last session brought something"));

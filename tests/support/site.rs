@@ -28,7 +28,8 @@ const ALWAYS_ALLOWED: &[&str] = &["everybody who reaches this node may use any n
 
 /// One server's directory, configuration and port, over all the processes that serve it one after the other.
 ///
-/// When it is dropped it fails the test if a process has logged a warning or an error that was not [`allow`](Self::allow)ed.
+/// When it is dropped it fails the test if a process has logged a warning or an error that was not
+/// [`allow`](Self::allow)ed.
 pub struct Site {
     /// The working directory of the processes: certificate and configuration.
     home: TempDir,
@@ -80,6 +81,11 @@ impl Site {
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.data.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The working directory of the processes.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// The next process has another data directory.
@@ -330,8 +336,8 @@ fn binary() -> &'static Path {
     })
 }
 
-/// A port that nobody has, from below the range that clients' sockets come from: those would take it while the server is
-/// down.
+/// A port that nobody has, from below the range that clients' sockets come from: those would take it while the server
+/// is down.
 fn free_port() -> u16 {
     let mut random = super::Random::new(u64::from(std::process::id()) ^ super::seed_of_time());
     loop {
@@ -342,7 +348,8 @@ fn free_port() -> u16 {
     }
 }
 
-/// The first line of standard output; nothing if there is none. The rest is read, so that the process never waits for it.
+/// The first line of standard output; nothing if there is none. The rest is read, so that the process never waits for
+/// it.
 fn read_ready(child: &mut Child) -> oneshot::Receiver<String> {
     let (sender, ready) = oneshot::channel();
     let stdout = child.stdout.take().expect("stdout is a pipe");
