@@ -1,8 +1,8 @@
 //! What do encoding and decoding cost of a publish's way through a node?
 //!
 //! Payloads of 16, 128 and 1,024 bytes. A record is encoded once when it is applied; a publish is decoded once, through
-//! `Decoder`, from pieces of 1,200 bytes, which is what packets bring; records are decoded by clients and by `log verify`.
-//! Throughput is in frames.
+//! `Decoder`, from pieces of 1,200 bytes, which is what packets bring; records are decoded by clients and by
+//! `log verify`. Throughput is in frames.
 
 use std::hint::black_box;
 

@@ -9,8 +9,8 @@
 //! The target is a ratio of at most 1.25 for level `disk`, paced and saturated, 100 and 1,000.
 //!
 //! `cargo bench --bench fanout [-- --quick] [--shape] [--rounds N] [--only MODE] [--systems a,b]`; `--shape` compares
-//! runtimes instead: one and two workers, and an endpoint for each worker. `--other PATH --systems bare,disk,other` takes
-//! another build of `loquic` into the rounds.
+//! runtimes instead: one and two workers, and an endpoint for each worker. `--other PATH --systems bare,disk,other`
+//! takes another build of `loquic` into the rounds.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,9 +1,9 @@
 //! How many records a second does the log take in at level `disk`, and what does one record alone wait for?
 //!
-//! Throughput: 16 publishers keep 768 records of 200 bytes each in flight through `room::Rooms` over `log::Rocks`, without a
-//! session or a network. Swept: records per submission (what one read of a publish stream brings) and rooms. Beside the
-//! rate stand the CPU of the whole process and that of the journal's thread alone, per record: on a shared machine
-//! they are steadier than the rate, and the thread's is the ceiling of a node.
+//! Throughput: 16 publishers keep 768 records of 200 bytes each in flight through `room::Rooms` over `log::Rocks`,
+//! without a session or a network. Swept: records per submission (what one read of a publish stream brings) and rooms.
+//! Beside the rate stand the CPU of the whole process and that of the journal's thread alone, per record: on a shared
+//! machine they are steadier than the rate, and the thread's is the ceiling of a node.
 //!
 //! Lone append: one publish at a time, in turns with one `write` + `fdatasync` of as many bytes at the end of a plain
 //! file on the same disk.
