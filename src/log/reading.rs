@@ -84,8 +84,8 @@ pub fn chunks(
     }
 }
 
-/// How far the damage goes that the store finds at `from`: up to the end of a block, which is sought in growing steps and
-/// then by halves, because what is behind it can still be served.
+/// How far the damage goes that the store finds at `from`: up to the end of a block, which is sought in growing steps
+/// and then by halves, because what is behind it can still be served.
 fn damaged_up_to(store: &dyn Store, room: RoomId, space: Space, from: Offset) -> Result<Offset, StoreError> {
     let is_damaged = |offset: Offset| {
         let (start, end) = keys::chunks_from(room, offset);

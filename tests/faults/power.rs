@@ -18,8 +18,8 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     disk::Disk,
     support::{
-        Node, Pace, Random, Run, Site, Tally, figure, final_log, final_log_on_disk, follow, joined, judge, publish,
-        seed, status,
+        Node, Pace, Random, Run, Site, Tally, figure, final_log, final_log_on_disk, follow, head_on_disk, joined,
+        judge, publish, seed, status,
     },
 };
 
@@ -91,10 +91,19 @@ async fn lose_power(level: Level, images: u64, seed: u64) -> Report {
     }
     for _ in 0..images {
         run.more_acks(random.between(200, 4000)).await;
+        run.more_deliveries(1).await;
         // Not in step with the acks.
         tokio::time::sleep(Duration::from_micros(random.between(0, 20_000))).await;
         disk = cut(&run, &site, node, disk).await;
+        let heads = ROOMS.map(|room| head_on_disk(&site, room));
         node = site.start().await;
+        // The checker is told where each epoch begins: of one that is lost again there may be no other trace.
+        let observer = site.connect("observer").await;
+        for (room, head) in ROOMS.into_iter().zip(heads) {
+            let epoch = status(&observer, room).await.epoch.get();
+            run.recorder().lineage(run.recorder().room(room), run.node(), epoch, head + 1);
+        }
+        observer.close().await;
     }
     run.more_acks(500).await;
     stop.send_replace(true);

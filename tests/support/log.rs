@@ -72,12 +72,21 @@ struct RoomLine {
     head: u64,
 }
 
+/// The head of a room in the stopped directory, 0 if there is no such room.
+pub fn head_on_disk(site: &Site, room: &str) -> u64 {
+    rooms(site).iter().find(|line| line.room == room).map_or(0, |line| line.head)
+}
+
+fn rooms(site: &Site) -> Vec<RoomLine> {
+    let rooms = site.loquic(&["log", "rooms", "--json", "--data-dir", &site.data().display().to_string()]);
+    assert!(rooms.status.success(), "log rooms: {}", String::from_utf8_lossy(&rooms.stderr));
+    lines(&rooms.stdout)
+}
+
 /// Reads a room with `loquic log cat`, and records it as the final log of `node`, with its lineage.
 pub fn final_log_on_disk(recorder: &Recorder, node: Node, site: &Site, room: &str) -> Contents {
     let dir = site.data().display().to_string();
-    let rooms = site.loquic(&["log", "rooms", "--json", "--data-dir", &dir]);
-    assert!(rooms.status.success(), "log rooms: {}", String::from_utf8_lossy(&rooms.stderr));
-    let rooms = lines::<RoomLine>(&rooms.stdout);
+    let rooms = rooms(site);
     let row = rooms.iter().find(|line| line.room == room).expect("log rooms knows the room");
     let cat = site.loquic(&["log", "cat", room, "--json", "--data-dir", &dir]);
     assert!(cat.status.success(), "log cat: {}", String::from_utf8_lossy(&cat.stderr));

@@ -9,7 +9,7 @@ pub mod raw;
 mod run;
 mod site;
 
-pub use log::{Contents, final_log, final_log_on_disk};
+pub use log::{Contents, final_log, final_log_on_disk, head_on_disk};
 pub use run::{
     Follow, Follower, Pace, Run, Tally, Target, follow, hash, hash_of, judge, position, publish, resume_often,
 };

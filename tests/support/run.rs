@@ -29,6 +29,7 @@ struct Shared {
     /// Every publish, from when it was handed over; the outcome is filled in when it comes.
     publishes: Mutex<Vec<Publish>>,
     acked: watch::Sender<u64>,
+    delivered: watch::Sender<u64>,
     names: Mutex<Interned>,
 }
 
@@ -44,7 +45,7 @@ impl Run {
     pub fn new() -> Self {
         let start = Instant::now();
         let recorder = Recorder::new("clients", move || start.elapsed().as_nanos() as u64);
-        let (node, acked) = (recorder.node("server"), watch::Sender::new(0));
+        let (node, acked, delivered) = (recorder.node("server"), watch::Sender::new(0), watch::Sender::new(0));
         Self {
             shared: Arc::new(Shared {
                 recorder,
@@ -52,6 +53,7 @@ impl Run {
                 start,
                 publishes: Mutex::default(),
                 acked,
+                delivered,
                 names: Mutex::default(),
             }),
         }
@@ -74,11 +76,12 @@ impl Run {
 
     /// Waits for this many further acks: that the server works, and is at work.
     pub async fn more_acks(&self, count: u64) {
-        let wanted = self.acked() + count;
-        let mut acked = self.shared.acked.subscribe();
-        let came = timeout(Duration::from_secs(60), acked.wait_for(|acked| *acked >= wanted)).await;
-        came.unwrap_or_else(|_| panic!("{count} more acks did not come, {} did", self.acked() + count - wanted))
-            .expect("the run holds the sender");
+        more(&self.shared.acked, count).await;
+    }
+
+    /// Waits until this many further records have come to subscribers: that they are back as well.
+    pub async fn more_deliveries(&self, count: u64) {
+        more(&self.shared.delivered, count).await;
     }
 
     /// Publishes so far, as they are known now: what has no answer yet may or may not be in the log.
@@ -146,6 +149,14 @@ impl Run {
             self.shared.acked.send_modify(|acked| *acked += 1);
         }
     }
+}
+
+async fn more(counter: &watch::Sender<u64>, count: u64) {
+    let wanted = *counter.borrow() + count;
+    let mut counted = counter.subscribe();
+    let came = timeout(Duration::from_secs(60), counted.wait_for(|counted| *counted >= wanted)).await;
+    let came = came.map(|counted| *counted.expect("the run holds the sender"));
+    came.unwrap_or_else(|_| panic!("{count} more did not come, {} are missing", wanted - *counter.borrow()));
 }
 
 /// Checks a history and fails the test if a promise was broken.
@@ -439,6 +450,7 @@ impl Follower {
         match event {
             Event::Record(record) => {
                 tally.records += 1;
+                self.run.shared.delivered.send_modify(|delivered| *delivered += 1);
                 tally.renumbered += u64::from(!record.payload.starts_with(format!("{}:", record.id).as_bytes()));
             }
             Event::Gap(gap) => {
