@@ -47,12 +47,14 @@ pub(crate) struct Measured {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) rate: f64,
+    /// Bytes of one message in the stream to a subscriber.
+    pub(crate) bytes: f64,
     deliveries: u64,
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu_us, p50_us, p99_us, rate, deliveries } = self;
+        let Self { cpu_us, p50_us, p99_us, rate, deliveries, .. } = self;
         write!(f, "{cpu_us:7.3} us  p50 {p50_us:6.0}  p99 {p99_us:6.0}  {rate:8.0}/s  {deliveries}")
     }
 }
@@ -82,6 +84,8 @@ struct Shared {
     stepped: Notify,
     measuring: AtomicBool,
     times: Mutex<Times>,
+    /// How many bytes have come.
+    bytes: AtomicU64,
     /// Every how many messages a time is kept.
     sample: AtomicU64,
 }
@@ -97,6 +101,7 @@ impl Shared {
             stepped: Notify::new(),
             measuring: AtomicBool::new(false),
             times: Mutex::default(),
+            bytes: AtomicU64::new(0),
             sample: AtomicU64::new(1),
         })
     }
@@ -110,6 +115,7 @@ impl Shared {
         self.step.store(step, Ordering::Relaxed);
         self.from.store(from, Ordering::Relaxed);
         self.sample.store(sample, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
         self.arrived.lock().clear();
         *self.times.lock() = Times::default();
     }
@@ -158,7 +164,7 @@ impl Clients {
             tasks.spawn(subscribe(send, recv, Messages::Frames(Cutter::default()), shared.clone()));
             sessions.push(session);
         }
-        let session = Session::open(&endpoints[0], to, "publisher").await;
+        let session = Session::open(&endpoints[0], to, "ann").await;
         let (stream, last) = session.publisher(ROOM, 1).await;
         assert_eq!(last, 0, "a new room");
         let (send, recv, _) = stream.into_halves();
@@ -212,6 +218,7 @@ impl Clients {
             p50_us: times.percentile(0.5),
             p99_us: times.percentile(0.99),
             rate: deliveries as f64 / took.as_secs_f64(),
+            bytes: self.shared.bytes.load(Ordering::Relaxed) as f64 / deliveries as f64,
             deliveries,
         }
     }
@@ -326,6 +333,8 @@ async fn subscribe(_send: SendStream, mut recv: RecvStream, mut messages: Messag
             });
         }
         drop(times);
+        let bytes = pieces[..read].iter().map(Bytes::len).sum::<usize>() as u64;
+        shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         shared.progress(before, count);
     }
 }

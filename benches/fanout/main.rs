@@ -6,6 +6,9 @@
 //! slowest subscriber full. The systems take turns within each round, because other work on the machine moves all
 //! figures together, and the ratio is that of the medians. A run is over when every subscriber has everything.
 //!
+//! A record is longer than a message of the baseline (136 bytes): it says its offset, time, sender and producer. Where
+//! streams are full the bytes are what costs, so the ratio for each byte stands beside the one that counts.
+//!
 //! The target is a ratio of at most 1.25 for level `disk`, paced and saturated, 100 and 1,000.
 //!
 //! `cargo bench --bench fanout [-- --quick] [--shape] [--rounds N] [--only MODE] [--systems a,b]`; `--shape` compares
@@ -99,7 +102,19 @@ fn main() {
 
     let mut table = Table::new(
         "fanout",
-        &["mode", "system", "CPU us/delivery", "ratio", "target", "p50 us", "p99 us", "deliveries/s", "runs"],
+        &[
+            "mode",
+            "system",
+            "CPU us/delivery",
+            "ratio",
+            "target",
+            "bytes",
+            "ratio/byte",
+            "p50 us",
+            "p99 us",
+            "deliveries/s",
+            "runs",
+        ],
     );
     for subscribers in [100, 1_000] {
         let only = value_of("--only");
@@ -153,12 +168,13 @@ fn report(
     table: &mut Table,
 ) {
     let of = |runs: &[Measured], value: fn(&Measured) -> f64| median(runs.iter().map(value).collect());
-    let baseline = of(&results[0], |run| run.cpu_us);
+    let (baseline, baseline_bytes) = (of(&results[0], |run| run.cpu_us), of(&results[0], |run| run.bytes));
     for ((name, _), runs) in systems.iter().zip(results) {
         let cpu = of(runs, |run| run.cpu_us);
         let ratio = cpu / baseline;
         let (p50, p99) = (of(runs, |run| run.p50_us), of(runs, |run| run.p99_us));
-        let rate = of(runs, |run| run.rate);
+        let (rate, bytes) = (of(runs, |run| run.rate), of(runs, |run| run.bytes));
+        let ratio_per_byte = ratio * baseline_bytes / bytes;
         let target = if has_target && *name == "disk" { verdict(ratio <= RATIO_MAX) } else { String::new() };
         let each: Vec<String> = runs.iter().map(|run| format!("{:.2}", run.cpu_us)).collect();
         table.row(
@@ -168,13 +184,16 @@ fn report(
                 format!("{cpu:.3}"),
                 format!("{ratio:.2}"),
                 target,
+                format!("{bytes:.0}"),
+                format!("{ratio_per_byte:.2}"),
                 format!("{p50:.0}"),
                 format!("{p99:.0}"),
                 format!("{rate:.0}"),
                 each.join(" "),
             ],
             json!({
-                "mode": mode, "system": name, "cpu_us_per_delivery": cpu, "ratio": ratio, "p50_us": p50, "p99_us": p99,
+                "mode": mode, "system": name, "cpu_us_per_delivery": cpu, "ratio": ratio,
+                "bytes": bytes, "ratio_per_byte": ratio_per_byte, "p50_us": p50, "p99_us": p99,
                 "deliveries_per_s": rate,
             }),
         );
