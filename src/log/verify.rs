@@ -1,5 +1,5 @@
-//! Proving that a log is whole: every room dense from its floor to its head, every chunk with its checksum, every record
-//! in the right epoch and not before the one before it, and dedupe state that says where each id is.
+//! Proving that a log is whole: every room dense from its floor to its head, every chunk with its checksum, every
+//! record in the right epoch and not before the one before it, and dedupe state that says where each id is.
 
 use std::collections::HashMap;
 

@@ -1,0 +1,12 @@
+//! Loquic from the outside: what the sources may contain, what hostile peers are told, what operators are told, and
+//! what the native client makes of a real server.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod client;
+mod operator;
+mod raw;
+mod tidy;
+mod world;
