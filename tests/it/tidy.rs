@@ -12,8 +12,8 @@ const LINE_CHARACTERS_MAX: usize = 120;
 const FILE_LINES_MAX: usize = 1_000;
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Which modules of `src` each of them may name. `cli` prints what `log::inspect` finds in a stopped directory:
-/// there is no server to ask.
+/// Which modules of `src` each of them may name. `cli` prints what `log::inspect` finds in a stopped directory: there
+/// is no server to ask.
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["server", "config", "log::inspect"]),
