@@ -1,8 +1,8 @@
 //! Loquic from the outside: what the sources may contain, what hostile peers are told, what operators are told, and
 //! what the native client makes of a real server.
 
-// In a test a panic is the answer, in its helpers too.
-#![allow(clippy::unwrap_used)]
+// All of it is a test: a failed expectation is what it is for.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
