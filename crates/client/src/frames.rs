@@ -197,16 +197,20 @@ mod tests {
         ]
     }
 
-    fn read_all(frames: &mut Frames, senders: &mut Senders, into: &mut Vec<Frame>) -> Result<(), Error> {
+    const READ: [u16; 3] = [Record::KIND, Gap::KIND, CaughtUp::KIND];
+
+    /// Reads what a reader knows of, and counts the frames that it does not look into.
+    fn read_all(frames: &mut Frames, senders: &mut Senders, into: &mut Vec<Frame>) -> Result<usize, Error> {
+        let mut others = 0;
         while let Some(Header { kind, .. }) = frames.next()? {
             match kind {
                 Record::KIND => into.push(frames.record(senders)?.into()),
                 Gap::KIND => into.push(frames.body::<Gap>()?.into()),
                 CaughtUp::KIND => into.push(frames.body::<CaughtUp>()?.into()),
-                _ => {}
+                _ => others += 1,
             }
         }
-        Ok(())
+        Ok(others)
     }
 
     proptest! {
@@ -244,17 +248,19 @@ mod tests {
                     Err(_) => ok = false,
                 }
             }
-            prop_assume!(wanted.iter().all(|frame| [Record::KIND, Gap::KIND, CaughtUp::KIND].contains(&frame.kind())));
+            wanted.retain(|frame| READ.contains(&frame.kind()));
             let mut got = Vec::new();
             let read = Cutter::default()
                 .push(&mut [bytes.into()])
                 .and_then(|mut frames| read_all(&mut frames, &mut Senders::default(), &mut got));
-            if ok {
-                prop_assert!(read.is_ok());
-                prop_assert_eq!(got, wanted);
-            } else if decoder.finish().is_ok() {
-                // Frames of other kinds are not looked into here, so only what was read can be compared.
-                prop_assert!(read.is_err() || got.len() <= wanted.len());
+            match read {
+                _ if ok => {
+                    prop_assert!(read.is_ok());
+                    prop_assert_eq!(got, wanted);
+                }
+                // The decoder also refuses a bad body of a kind that is not looked into here.
+                Ok(others) => prop_assert!(others > 0),
+                Err(_) => {}
             }
         }
     }
