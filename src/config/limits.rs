@@ -102,11 +102,19 @@ pub const RECEIVE_WINDOW: u32 = 4 * 1024 * 1024;
 const _: () = assert!(STREAM_RECEIVE_WINDOW as usize > wire::PAYLOAD_FRAME_BODY_MAX);
 const _: () = assert!(RECEIVE_WINDOW >= 16 * STREAM_RECEIVE_WINDOW);
 
-/// Unacknowledged bytes kept for a connection at first and at least: what a stopped client costs.
-pub const SEND_WINDOW_MIN: u64 = 64 * 1024;
+/// Unacknowledged bytes kept for a connection at first and at least: what a path takes at once at first (RFC 9002
+/// section 7.2: ten packets) and a little more. What a stopped client costs.
+pub const SEND_WINDOW_MIN: u64 = 16 * 1024;
 
 /// Unacknowledged bytes kept for a connection at most; the window follows twice the congestion window in between.
 pub const SEND_WINDOW_MAX: u64 = 1024 * 1024;
+
+/// Unacknowledged bytes kept for all connections together, beyond `SEND_WINDOW_MIN` of each.
+pub const SEND_WINDOWS_MAX: u64 = 8 * 1024 * 1024;
+
+/// One connection gets at most this part of what the others leave of it, so one alone can have the largest window there
+/// is, a hundred 75 KiB each, and a thousand 8 KiB, beyond the minimum.
+pub const SEND_WINDOW_SHARE: u64 = 8;
 
 // Rooms and cursors -------------------------------------------------------------------------------------------------
 
@@ -114,8 +122,12 @@ pub const SEND_WINDOW_MAX: u64 = 1024 * 1024;
 /// subscriber that misses one scheduling round or a retransmission never touches the disk.
 pub const TAIL_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes of records that a reader takes at once, from the tail or the log: its turn, then others have theirs.
+/// Bytes of records that a reader takes at once: its turn, then others have theirs.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of records that a reader reads from the log at once: two chunks, because most are just short of a page. No more
+/// than a quarter of its connection's send window, though, because it shares them with nobody.
+pub const LOAD_BYTES_MAX: usize = 2 * PAGE_BYTES_MAX;
 
 const _: () = assert!(TAIL_BYTES_MAX >= 2 * PAGE_BYTES_MAX);
 

@@ -128,6 +128,9 @@ sections! {
         send_window_min: u64 = Size(limits::SEND_WINDOW_MIN, 16 * 1024..=64 * 1024 * 1024);
         /// The same at most; in between it follows what the path to the client carries.
         send_window_max: u64 = Size(limits::SEND_WINDOW_MAX, 16 * 1024..=64 * 1024 * 1024);
+        /// What all clients together may have beyond the minimum. More of it is faster for many clients that are far
+        /// away and behind.
+        send_windows_max: u64 = Size(limits::SEND_WINDOWS_MAX, 0..=1024 * GIB as u64);
     }
 
     /// How long the server waits.

@@ -1,6 +1,8 @@
 //! Finding things in the log: the chunk that holds an offset, the offset of an id, the first offset at a time.
 //! Everything here blocks.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use loquic_wire::{
     Offset, Record, Time,
@@ -53,7 +55,7 @@ pub fn chunk_at(store: &dyn Store, room: RoomId, space: Space, from: Offset) -> 
     Ok(chunks.pop())
 }
 
-/// Chunks of the space from the one that holds `from` on, until they hold `bytes_max` bytes; at least one if there is.
+/// Chunks of the space from the one that holds `from` on, of `bytes_max` bytes together; at least one if there is.
 pub fn chunks(
     store: &dyn Store,
     room: RoomId,
@@ -64,11 +66,12 @@ pub fn chunks(
     let (start, end) = keys::chunks_from(room, from);
     let (mut chunks, mut bytes, mut failed) = (Vec::new(), 0, None);
     let scanned = store.scan(space, &start, &end, &mut |key, value| {
+        bytes += value.len();
+        if bytes > bytes_max && !chunks.is_empty() {
+            return Next::Stop;
+        }
         match decode_chunk(key, value) {
-            Ok(chunk) => {
-                bytes += chunk.frames.len();
-                chunks.push(chunk);
-            }
+            Ok(chunk) => chunks.push(chunk),
             Err(error) => failed = Some(error),
         }
         if bytes < bytes_max && failed.is_none() { Next::Continue } else { Next::Stop }
@@ -82,6 +85,56 @@ pub fn chunks(
         (Ok(()) | Err(StoreError::Corrupt(_)), _) => Ok(chunks),
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// Consecutive records that were read at once.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Where the first chunk begins that is not before the page.
+    pub found: Option<Offset>,
+    /// The records from the wanted offset on, without a hole; none if they are not there.
+    pub parts: VecDeque<Part>,
+}
+
+/// Consecutive records of one chunk.
+#[derive(Debug)]
+pub struct Part {
+    /// Whole frames.
+    pub frames: Bytes,
+    /// The offset of the last one.
+    pub last: Offset,
+}
+
+/// The records from `from` on that fit `bytes_max`, at least one if there is. They keep little more than that in memory.
+pub fn page(store: &dyn Store, room: RoomId, space: Space, from: Offset, bytes_max: usize) -> Result<Page, ReadError> {
+    let chunks = chunks(store, room, space, from, bytes_max)?;
+    let found = chunks.first().map(|chunk| chunk.first);
+    let (mut parts, mut next) = (VecDeque::with_capacity(chunks.len()), from);
+    for chunk in chunks {
+        // A hole between two chunks shows again when the first of them is used up.
+        if chunk.first > next {
+            break;
+        }
+        let mut frames = skip_to(&chunk.frames, next.since(chunk.first));
+        let mut last = chunk.last();
+        if frames.len() > bytes_max {
+            // Only the first chunk can be too long.
+            let (part, count) = match cut(&frames, bytes_max as u64, u64::MAX) {
+                (_, 0) => cut(&frames, u64::MAX, 1),
+                cut => cut,
+            };
+            if count > 0 {
+                (frames, last) = (part, next.plus(count - 1).min(last));
+            }
+        }
+        if frames.len() < chunk.frames.len() / 2 {
+            // A slice would keep the whole chunk.
+            frames = Bytes::copy_from_slice(&frames);
+        }
+        next = last.next();
+        parts.push_back(Part { frames, last });
+    }
+    Ok(Page { found, parts })
 }
 
 /// How far the damage goes that the store finds at `from`: up to the end of a block, which is sought in growing steps

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     config::limits,
     log::{
-        Chunk, Space,
-        reading::{self, ReadError},
+        Space,
+        reading::{self, Page, Part, ReadError},
     },
 };
 
@@ -55,6 +55,8 @@ pub struct Reader {
     /// Nothing behind this one is wanted.
     until: Offset,
     mode: Mode,
+    /// Bytes of records that are read from the store at once.
+    page_bytes: usize,
     reset: Option<Reset>,
     seek: Option<Time>,
     caught_up: bool,
@@ -66,14 +68,9 @@ pub struct Reader {
 enum Work {
     Idle,
     Seeking(JoinHandle<Result<Offset, ReadError>>),
-    Loading(JoinHandle<Result<Vec<Chunk>, ReadError>>),
+    Loading(JoinHandle<Result<Page, ReadError>>),
     /// Records from the store that come next; the first entry begins with `next`.
     Page(VecDeque<Part>),
-}
-
-struct Part {
-    frames: Bytes,
-    last: Offset,
 }
 
 /// What is to be done next.
@@ -99,6 +96,7 @@ impl Reader {
             next: Offset::FIRST,
             until: Offset::MAX,
             mode,
+            page_bytes: limits::PAGE_BYTES_MAX,
             reset: None,
             seek: None,
             caught_up: false,
@@ -118,7 +116,13 @@ impl Reader {
     /// Only the records from `from` to `until`, without a seam.
     pub(super) fn between(room: Arc<Room>, from: Offset, until: Offset) -> Self {
         let (mode, caught_up, work) = (Mode::All, true, Work::Idle);
-        Self { room, next: from, until, mode, reset: None, seek: None, caught_up, work }
+        let page_bytes = limits::PAGE_BYTES_MAX;
+        Self { room, next: from, until, mode, page_bytes, reset: None, seek: None, caught_up, work }
+    }
+
+    /// From now on about so many bytes of records are read from the store at once, one record at least.
+    pub fn set_page_bytes(&mut self, bytes: usize) {
+        self.page_bytes = bytes;
     }
 
     /// Waits for the next event: records of at most `credit` bytes and about a page. Pending for ever while only
@@ -263,10 +267,10 @@ impl Reader {
     }
 
     fn begin(&mut self, space: Space) {
-        let (room, next) = (self.room.clone(), self.next);
+        let (room, next, bytes) = (self.room.clone(), self.next, self.page_bytes);
         self.work = Work::Loading(spawn_blocking(move || {
             let id = room.view.lock().row.id(room.slot);
-            reading::chunks(&*room.context.store, id, space, next, limits::PAGE_BYTES_MAX)
+            reading::page(&*room.context.store, id, space, next, bytes)
         }));
     }
 
@@ -275,7 +279,11 @@ impl Reader {
         let loaded = task.await;
         self.work = Work::Idle;
         match loaded {
-            Ok(Ok(chunks)) => self.take_chunks(chunks),
+            Ok(Ok(page)) if page.parts.is_empty() => self.hole(page.found),
+            Ok(Ok(page)) => {
+                self.work = Work::Page(page.parts);
+                None
+            }
             Ok(Err(error @ (ReadError::Chunk { last, .. } | ReadError::Unreadable { last, .. }))) => {
                 error!(room = %self.room.key.room, %error, "a part of the log is damaged; its records are reported as lost");
                 let held = self.room.view.lock().tail.start().previous();
@@ -290,26 +298,6 @@ impl Reader {
                 Some(Event::Failed(Code::INTERNAL))
             }
         }
-    }
-
-    fn take_chunks(&mut self, chunks: Vec<Chunk>) -> Option<Event> {
-        let first = chunks.first().map(|chunk| chunk.first);
-        if first.is_none_or(|first| first > self.next) {
-            return self.hole(first);
-        }
-        let mut next = self.next;
-        let mut page = VecDeque::with_capacity(chunks.len());
-        for chunk in chunks {
-            // A hole between two chunks shows again when the first of them is used up.
-            if chunk.first > next {
-                break;
-            }
-            let frames = reading::skip_to(&chunk.frames, next.since(chunk.first));
-            next = chunk.last().next();
-            page.push_back(Part { frames, last: chunk.last() });
-        }
-        self.work = Work::Page(page);
-        None
     }
 
     /// The store holds nothing at `next`. Either it was removed meanwhile, or it is lost.

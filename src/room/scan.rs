@@ -40,8 +40,9 @@ impl Scan {
         self.head
     }
 
-    /// The next records or gap; `None` at the end. Not cancel-safe.
-    pub async fn next(&mut self) -> Option<Event> {
+    /// The next records, of which at most `page_bytes` are read from the log at once, or gap; `None` at the end. Not
+    /// cancel-safe.
+    pub async fn next(&mut self, page_bytes: usize) -> Option<Event> {
         if self.reader.is_none() {
             self.begin().await;
         }
@@ -49,6 +50,7 @@ impl Scan {
         if reader.is_done() {
             return None;
         }
+        reader.set_page_bytes(page_bytes);
         let before = reader.position();
         let event = reader.next(u64::MAX).await;
         if let Event::Records { .. } = event {

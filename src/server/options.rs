@@ -50,6 +50,7 @@ pub(super) fn session(config: &Config) -> session::Config {
         hello_timeout: config.timeouts.hello,
         in_flight_max: config.limits.in_flight_max,
         send_window: config.limits.send_window_min..=config.limits.send_window_max,
+        send_windows_max: config.limits.send_windows_max,
         ..session::Config::default()
     };
     options.session.rooms_max = config.limits.rooms_max;

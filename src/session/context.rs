@@ -1,12 +1,6 @@
 //! What the streams of one session share after the welcome.
 
-use std::{
-    ops::RangeInclusive,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
 use loquic_wire::{Code, Principal, RoomName};
 use parking_lot::RwLock;
@@ -15,8 +9,9 @@ use super::{
     auth::{Action, Admission, Permissions},
     shared::Shared,
     stream::Ending,
+    window::Window,
 };
-use crate::{room::RoomKey, transport::Link};
+use crate::{config::limits, room::RoomKey, transport::Link};
 
 pub(super) struct Context<L> {
     pub(super) shared: Arc<Shared>,
@@ -24,15 +19,14 @@ pub(super) struct Context<L> {
     /// Replaced by `Refresh`.
     permissions: RwLock<Arc<dyn Permissions>>,
     link: L,
-    /// What the link was told last.
-    send_window: AtomicU64,
+    window: Window,
 }
 
 impl<L: Link> Context<L> {
     pub(super) fn new(shared: Arc<Shared>, link: L, admission: Admission) -> Arc<Self> {
-        let send_window = AtomicU64::new(*shared.config.send_window.start());
+        let window = shared.windows.open();
         let permissions = RwLock::new(admission.permissions);
-        Arc::new(Self { shared, principal: admission.principal, permissions, link, send_window })
+        Arc::new(Self { shared, principal: admission.principal, permissions, link, window })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -51,37 +45,37 @@ impl<L: Link> Context<L> {
         if self.permissions.read().may(action, room) { Ok(()) } else { Err(forbidden(room.as_str())) }
     }
 
-    /// Lets the send window follow the path. Called when a write did not fit: only then can the window be too small,
-    /// and then a look at the path is cheap beside the wait.
+    /// Lets the send window follow the path. To be called when a write did not fit: only then can the window be too
+    /// small, and then a look at the path is cheap beside the wait.
     pub(super) fn follow_path(&self) {
-        let wanted = send_window(self.link.congestion_window(), &self.shared.config.send_window);
-        let current = self.send_window.load(Ordering::Relaxed);
-        if wanted.abs_diff(current) > current / 8 {
-            self.send_window.store(wanted, Ordering::Relaxed);
-            self.link.set_send_window(wanted);
+        if let Some(bytes) = self.window.follow(self.link.congestion_window()) {
+            self.link.set_send_window(bytes);
         }
+    }
+
+    /// Lets the send window, and pages with it, grow. To be called when `bytes` were written without waiting.
+    pub(super) fn speed_up(&self, bytes: u64) {
+        if bytes >= self.page_bytes() as u64 / 2
+            && let Some(bytes) = self.window.grow()
+        {
+            self.link.set_send_window(bytes);
+        }
+    }
+
+    /// Gives back the part of the send window that was not needed of late. Called at each ping, which is often enough and
+    /// needs no timer.
+    pub(super) fn rest(&self) {
+        if let Some(bytes) = self.window.rest() {
+            self.link.set_send_window(bytes);
+        }
+    }
+
+    /// How many bytes a reader may take from the log at once: so few that they add little to a full window.
+    pub(super) fn page_bytes(&self) -> usize {
+        usize::try_from(self.window.bytes() / 4).unwrap_or(usize::MAX).min(limits::LOAD_BYTES_MAX)
     }
 }
 
 pub(super) fn forbidden(what: &str) -> Ending {
     Ending::refuse(Code::FORBIDDEN, format!("not allowed here: {what}"))
-}
-
-/// Twice what the path takes at once: one half is under way while the other is being acknowledged. A window is never
-/// below the congestion window, so it does not keep that from growing.
-fn send_window(congestion_window: u64, bounds: &RangeInclusive<u64>) -> u64 {
-    congestion_window.saturating_mul(2).clamp(*bounds.start(), *bounds.end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_send_window_is_twice_the_path_within_bounds() {
-        let bounds = 65_536..=1_048_576;
-        assert_eq!(send_window(0, &bounds), 65_536);
-        assert_eq!(send_window(100_000, &bounds), 200_000);
-        assert_eq!(send_window(u64::MAX, &bounds), 1_048_576);
-    }
 }

@@ -92,6 +92,7 @@ where
     }
 
     async fn turn(&mut self) -> Result<(), Ending> {
+        self.reader.set_page_bytes(self.context.page_bytes());
         tokio::select! {
             // Records first: who has some to send does not wait. Frames are not starved: see `look`.
             biased;
@@ -115,7 +116,9 @@ where
                 let stats = self.context.shared.stats();
                 stats.records_delivered.add(count);
                 stats.bytes_delivered.add(bytes);
-                self.write(&mut frames).await?;
+                if !self.write(&mut frames).await? {
+                    self.context.speed_up(bytes);
+                }
                 self.look(bytes).await
             }
             Event::Gap(gap) => self.write_frame(&gap).await,
@@ -132,12 +135,13 @@ where
     }
 
     async fn write_frame<B: Body>(&mut self, body: &B) -> Result<(), Ending> {
-        self.write(&mut [to_bytes(body)]).await
+        self.write(&mut [to_bytes(body)]).await.map(drop)
     }
 
-    /// Writes everything. While it waits for the transport it goes on reading: a peer that leaves must not have to
+    /// Writes everything and returns whether it had to wait. While it waits for the transport it goes on reading: a peer that leaves must not have to
     /// take the rest first, and credit must not fill the other direction's window.
-    async fn write(&mut self, mut chunks: &mut [Bytes]) -> Result<(), Ending> {
+    async fn write(&mut self, mut chunks: &mut [Bytes]) -> Result<bool, Ending> {
+        let mut has_waited = false;
         loop {
             tokio::select! {
                 // Nearly always there is room, and then nothing else is looked at.
@@ -145,8 +149,9 @@ where
                 written = self.send.write_chunks(chunks) => {
                     chunks = &mut chunks[written?..];
                     if chunks.is_empty() {
-                        return Ok(());
+                        return Ok(has_waited);
                     }
+                    has_waited = true;
                     self.context.follow_path();
                 }
                 frame = self.frames.next(), if self.end.is_none() => {

@@ -19,6 +19,7 @@ mod stream;
 mod tests;
 mod watch;
 mod watched;
+mod window;
 
 use std::{future::pending, pin::Pin, sync::Arc};
 
@@ -193,7 +194,12 @@ impl<L: Link> Session<L> {
                 Outcome::Ended(sort, ending, stream) => self.handle_ended(sort, ending, stream)?,
                 Outcome::Answered(answer) => Result::from(control.handle_answer(answer).await?)?,
             },
-            Step::Control(frame) => Result::from(control.handle_frame(frame).await?)?,
+            Step::Control(frame) => {
+                if let (Ok(Some(Frame::Ping(_))), Some(context)) = (&frame, &self.context) {
+                    context.rest();
+                }
+                Result::from(control.handle_frame(frame).await?)?;
+            }
             Step::Accepted(Ok(halves)) => self.handle_accepted(Stream::new(halves))?,
             Step::Accepted(Err(error)) => {
                 debug!(%error, "the link is gone");

@@ -31,7 +31,7 @@ async fn run<L: Link>(context: &Context<L>, read: Read, send: &mut L::Send) -> R
     let room = context.shared.rooms.attach(&context.key(&read.room)).await?;
     let mut scan = room.scan(read.range, read.limit.min(limits::READ_RECORDS_MAX));
     write(send, &scan.head()).await?;
-    while let Some(event) = scan.next().await {
+    while let Some(event) = scan.next(context.page_bytes()).await {
         match event {
             Event::Records { mut frames, .. } => write_page(context, send, &mut frames).await?,
             Event::Gap(gap) => write(send, &gap).await?,

@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{auth::Authenticator, stats::Stats};
+use super::{auth::Authenticator, stats::Stats, window::Windows};
 use crate::{config::limits, room::Rooms, transport::tls};
 
 /// What sessions are told about the node and what they may use.
@@ -38,6 +38,8 @@ pub struct Config {
     pub in_flight_max: u32,
     /// Unacknowledged bytes kept for a connection: at first and at least, and at most.
     pub send_window: RangeInclusive<u64>,
+    /// The same of all connections together, beyond the least of each.
+    pub send_windows_max: u64,
 }
 
 impl Default for Config {
@@ -56,6 +58,7 @@ impl Default for Config {
             hello_timeout: limits::HELLO_TIMEOUT,
             in_flight_max: limits::IN_FLIGHT_MAX,
             send_window: limits::SEND_WINDOW_MIN..=limits::SEND_WINDOW_MAX,
+            send_windows_max: limits::SEND_WINDOWS_MAX,
         }
     }
 }
@@ -76,6 +79,7 @@ pub struct Shared {
     pub(super) rooms: Rooms,
     pub(super) authenticator: Box<dyn Authenticator>,
     pub(super) config: Config,
+    pub(super) windows: Arc<Windows>,
     stats: Stats,
     drain: watch::Sender<Option<Drain>>,
     /// Sessions that are served, or not refused yet.
@@ -93,6 +97,7 @@ impl Shared {
         Arc::new(Self {
             rooms,
             authenticator: Box::new(authenticator),
+            windows: Windows::new(config.send_window.clone(), config.send_windows_max),
             config,
             stats: Stats::default(),
             drain: watch::Sender::new(None),

@@ -8,10 +8,10 @@ use loquic_wire::{Epoch, Flags, Format, Kind, Offset, ProducerId, Record, RoomNa
 use proptest::prelude::*;
 
 use crate::log::{
-    Chunk, Space,
+    Batch, Chunk, Memory, Space, Store,
     chunk::ChunkProducer,
     keys::{self, RoomId},
-    reading::{cut, decode_chunk, skip_to},
+    reading::{self, cut, decode_chunk, skip_to},
     rows::{
         self, Class, DedupeRow, Level, PartitionRow, Policy, ProducerKey, ProducerRow, RoomRow, Run, Segment, Stretch,
     },
@@ -137,6 +137,41 @@ proptest! {
         prop_assert_eq!((part.len() as u64, taken), (lengths[..most].iter().sum(), most as u64));
         let rest = skip_to(&chunk.frames, count);
         prop_assert_eq!(rest.len() as u64, lengths.iter().skip(count as usize).sum::<u64>());
+    }
+
+    /// A page is the records from an offset on, dense, as many as fit, and at least one.
+    #[test]
+    fn pages_hold_what_fits_and_go_on_where_they_ended(chunks in prop::collection::vec(chunk(), 1..5), max in 1..400usize) {
+        let place = RoomId { slot: Slot::new(1).unwrap(), number: 1 };
+        let (store, mut batch, mut next, mut all) = (Memory::default(), Batch::default(), 1, Vec::new());
+        for chunk in chunks {
+            let mut records = chunk.records().unwrap();
+            let mut frames = Vec::new();
+            for (offset, record) in (next..).zip(&mut records) {
+                record.offset = Offset::saturating(offset);
+                record.put_frame(&mut frames);
+            }
+            let chunk = Chunk { first: Offset::saturating(next), frames: frames.into(), ..chunk };
+            next += records.len() as u64;
+            batch.put(Space::Keep, keys::chunk(place, chunk.last()), chunk.encode().0);
+            all.extend(records);
+        }
+        store.write(&batch).unwrap();
+        let (mut at, mut rest) = (Offset::FIRST, &all[..]);
+        while let Some(first) = rest.first() {
+            let page = reading::page(&store, place, Space::Keep, at, max).unwrap();
+            prop_assert!(page.found.unwrap() <= at);
+            let bytes: usize = page.parts.iter().map(|part| part.frames.len()).sum();
+            let last = page.parts.back().unwrap().last;
+            let (records, later) = rest.split_at(last.next().since(at) as usize);
+            let mut frames = Vec::new();
+            records.iter().for_each(|record| record.put_frame(&mut frames));
+            prop_assert_eq!(page.parts.iter().flat_map(|part| part.frames.to_vec()).collect::<Vec<_>>(), frames);
+            prop_assert!(bytes <= max || records.len() == 1, "{bytes} of {max}");
+            prop_assert_eq!(first.offset, at);
+            (at, rest) = (last.next(), later);
+        }
+        prop_assert!(reading::page(&store, place, Space::Keep, at, max).unwrap().parts.is_empty());
     }
 
     #[test]

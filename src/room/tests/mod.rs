@@ -229,7 +229,7 @@ async fn a_read_gives_what_its_range_and_limit_say() {
     for (range, limit, expected, more) in cases {
         let mut scan = room.scan(range, limit);
         let mut decoder = Decoder::new();
-        while let Some(event) = scan.next().await {
+        while let Some(event) = scan.next(1 << 16).await {
             let Event::Records { frames, .. } = event else { panic!("{event:?}") };
             frames.iter().for_each(|frame| decoder.push(frame).unwrap());
         }

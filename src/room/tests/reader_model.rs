@@ -41,17 +41,19 @@ enum Step {
     Publish { pass: u64, sizes: Vec<usize> },
     Evict(usize),
     Housekeep,
-    Next { credit: u64, times: usize },
+    Next { credit: u64, page_bytes: usize, times: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let size = prop_oneof![60 => 0..300usize, 1 => 30_000..100_000usize];
     let credit = prop_oneof![1 => Just(0), 3 => 1..2_000u64, 3 => Just(1 << 20)];
+    let page_bytes = prop_oneof![1..1_000usize, Just(1 << 16)];
     prop_oneof![
         4 => (0..50u64, prop::collection::vec(size, 1..8)).prop_map(|(pass, sizes)| Step::Publish { pass, sizes }),
         1 => prop_oneof![Just(0), 0..2_000usize].prop_map(Step::Evict),
         1 => Just(Step::Housekeep),
-        6 => (credit, 1..4usize).prop_map(|(credit, times)| Step::Next { credit, times }),
+        6 => (credit, page_bytes, 1..4usize)
+            .prop_map(|(credit, page_bytes, times)| Step::Next { credit, page_bytes, times }),
     ]
 }
 
@@ -289,7 +291,8 @@ proptest! {
                     view.tail.evict(bytes, stored);
                 }
                 Step::Housekeep => model.node.housekeep(),
-                Step::Next { credit, times } => {
+                Step::Next { credit, page_bytes, times } => {
+                    follower.reader.set_page_bytes(page_bytes);
                     (0..times).all(|_| follower.poll(&model, credit));
                 }
             }

@@ -236,6 +236,24 @@ async fn a_reader_that_stops_loses_nothing_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_send_window_grows_with_a_catch_up_and_is_given_back() {
+    let shared = shared();
+    let all = shared.windows.spare();
+    let (peer, mut control) = Peer::greet(&shared).await;
+    fill_with(&peer, "a", (0..80).map(|number| format!("{number:08192}"))).await;
+    let mut stream = peer.open(Join { credit: NUMBER_MAX, ..join("a", From::Oldest) }).await;
+    let _: Joined = stream.hear().await;
+    stream.records(80).await;
+    assert!(shared.windows.spare() < all);
+    // The first ping finds it in use.
+    control.is_alive().await;
+    assert!(shared.windows.spare() < all);
+    control.is_alive().await;
+    assert_eq!(shared.windows.spare(), all);
+    stream.send.finish();
+}
+
+#[tokio::test]
 async fn a_reader_that_stops_can_leave() {
     let shared = shared();
     let (peer, mut control) = Peer::greet(&shared).await;
