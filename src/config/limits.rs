@@ -125,8 +125,8 @@ pub const TAIL_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of records that a reader takes at once: its turn, then others have theirs.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of records that a reader reads from the log at once: two chunks, because most are just short of a page. No more
-/// than a quarter of its connection's send window, though, because it shares them with nobody.
+/// Bytes of records that a reader reads from the log at once: two chunks, because most are just short of a page. No
+/// more than a quarter of its connection's send window, though, because it shares them with nobody.
 pub const LOAD_BYTES_MAX: usize = 2 * PAGE_BYTES_MAX;
 
 const _: () = assert!(TAIL_BYTES_MAX >= 2 * PAGE_BYTES_MAX);

@@ -105,7 +105,8 @@ pub struct Part {
     pub last: Offset,
 }
 
-/// The records from `from` on that fit `bytes_max`, at least one if there is. They keep little more than that in memory.
+/// The records from `from` on that fit `bytes_max`, at least one if there is. They keep little more than that in
+/// memory.
 pub fn page(store: &dyn Store, room: RoomId, space: Space, from: Offset, bytes_max: usize) -> Result<Page, ReadError> {
     let chunks = chunks(store, room, space, from, bytes_max)?;
     let found = chunks.first().map(|chunk| chunk.first);

@@ -62,8 +62,8 @@ impl<L: Link> Context<L> {
         }
     }
 
-    /// Gives back the part of the send window that was not needed of late. Called at each ping, which is often enough and
-    /// needs no timer.
+    /// Gives back the part of the send window that was not needed of late. Called at each ping, which is often enough
+    /// and needs no timer.
     pub(super) fn rest(&self) {
         if let Some(bytes) = self.window.rest() {
             self.link.set_send_window(bytes);

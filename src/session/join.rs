@@ -138,8 +138,8 @@ where
         self.write(&mut [to_bytes(body)]).await.map(drop)
     }
 
-    /// Writes everything and returns whether it had to wait. While it waits for the transport it goes on reading: a peer that leaves must not have to
-    /// take the rest first, and credit must not fill the other direction's window.
+    /// Writes everything and returns whether it had to wait. While it waits for the transport it goes on reading: a
+    /// peer that leaves must not have to take the rest first, and credit must not fill the other direction's window.
     async fn write(&mut self, mut chunks: &mut [Bytes]) -> Result<bool, Ending> {
         let mut has_waited = false;
         loop {

@@ -44,8 +44,8 @@ impl Windows {
         self.spare.load(Ordering::Relaxed)
     }
 
-    /// Changes a window of `bytes` to `wanted`, or as near as bounds and budget allow, and returns what it is now. Small
-    /// changes are not made.
+    /// Changes a window of `bytes` to `wanted`, or as near as bounds and budget allow, and returns what it is now.
+    /// Small changes are not made.
     fn resize(&self, bytes: u64, wanted: u64) -> u64 {
         let (min, max) = (*self.bounds.start(), *self.bounds.end());
         let held = bytes - min;
