@@ -110,11 +110,11 @@ pub const SEND_WINDOW_MIN: u64 = 16 * 1024;
 pub const SEND_WINDOW_MAX: u64 = 1024 * 1024;
 
 /// Unacknowledged bytes kept for all connections together, beyond `SEND_WINDOW_MIN` of each.
-pub const SEND_WINDOWS_MAX: u64 = 8 * 1024 * 1024;
+pub const SEND_WINDOWS_MAX: u64 = 16 * 1024 * 1024;
 
 /// One connection gets at most this part of what the others leave of it, so one alone can have the largest window there
-/// is, a hundred 75 KiB each, and a thousand 8 KiB, beyond the minimum.
-pub const SEND_WINDOW_SHARE: u64 = 8;
+/// is, a hundred 140 KiB each, and a thousand 16 KiB, beyond the minimum.
+pub const SEND_WINDOW_SHARE: u64 = 16;
 
 // Rooms and cursors -------------------------------------------------------------------------------------------------
 
