@@ -150,6 +150,15 @@ pub const READ_RECORDS_MAX: u32 = 1_000;
 /// Rooms a watch by prefix reports at most; more are refused with `flow_control` on that stream.
 pub const WATCH_ROOMS_MAX: usize = 10_000;
 
+/// Ephemeral values of one room that are held for readers that have not seen them yet; the oldest goes.
+pub const EPHEMERALS_MAX: usize = 64;
+
+/// How long they are held.
+pub const EPHEMERAL_KEPT: Duration = Duration::from_secs(10);
+
+/// Ephemerals of one session per second, and at once; more are dropped and counted. A hand that moves sends 30.
+pub const EPHEMERAL_RATE_MAX: u32 = 50;
+
 /// A watched room's head is sent at most this often.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 

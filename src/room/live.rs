@@ -12,13 +12,15 @@ use std::{
 use bytes::Bytes;
 use loquic_wire::{
     Code, Epoch, Offset, Slot,
+    ephemeral::Ephemeral,
     publish::{Ack, AckRun, Nack},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Context, Refusal, start::Epochs, tail::Tail};
+use super::{Context, Refusal, ephemerals::Ephemerals, start::Epochs, tail::Tail};
 use crate::{
+    config::limits,
     journal::{Item, RoomKey},
     log::rows::{ProducerKey, RoomRow},
 };
@@ -46,6 +48,7 @@ pub(super) struct View {
     pub(super) tail: Tail,
     /// When something was last appended.
     pub(super) appended: Instant,
+    pub(super) ephemerals: Ephemerals,
     /// Set once and for all when the room has to be attached anew.
     pub(super) retired: Option<Code>,
 }
@@ -175,11 +178,22 @@ impl Room {
     /// Lets go of the tail of a room in which nothing happens.
     pub(super) fn rest(&self) {
         let mut view = self.view.lock();
-        if view.appended.elapsed() >= crate::config::limits::TAIL_IDLE_MAX {
+        view.ephemerals.forget(Instant::now(), limits::EPHEMERAL_KEPT);
+        if view.appended.elapsed() >= limits::TAIL_IDLE_MAX {
             let (before, stored) = (view.tail.bytes(), view.row.head);
             view.tail.evict(0, stored);
             self.context.tails.add(before, view.tail.bytes());
         }
+    }
+
+    /// Tells subscribers what is true for a moment. `false` if it is out of date or too long.
+    pub fn say(&self, mut ephemeral: Ephemeral) -> bool {
+        ephemeral.handle = self.handle;
+        let is_news = self.view.lock().ephemerals.say(ephemeral, Instant::now());
+        if is_news {
+            self.changed.notify_waiters();
+        }
+        is_news
     }
 
     /// Ends every subscription; who wants to go on attaches the room anew.
@@ -247,10 +261,6 @@ impl Tails {
 
     /// What one tail may hold now: its own budget, or a page when all together hold too much.
     fn budget(&self) -> usize {
-        if self.held.load(Ordering::Relaxed) > self.all_max {
-            crate::config::limits::PAGE_BYTES_MAX
-        } else {
-            self.one_max
-        }
+        if self.held.load(Ordering::Relaxed) > self.all_max { limits::PAGE_BYTES_MAX } else { self.one_max }
     }
 }

@@ -18,6 +18,7 @@ use super::{
     Context, Refusal,
     apply::{self, Delta, Outcome, Outcomes, RoomDelta, RoomState, apply},
     duplicates::Duplicates,
+    ephemerals::Ephemerals,
     floor,
     forget::forget,
     inbox::{Opening, Request},
@@ -162,6 +163,7 @@ impl Machine {
             row: Arc::new(row),
             epochs: held.epochs.clone(),
             appended: Instant::now(),
+            ephemerals: Ephemerals::default(),
             retired: None,
         };
         let room = Arc::new(Room {

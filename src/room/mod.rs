@@ -6,6 +6,7 @@
 
 mod apply;
 mod duplicates;
+mod ephemerals;
 mod floor;
 mod forget;
 mod inbox;
@@ -35,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 pub use self::{
+    ephemerals::Said,
     live::{Answer, Room, Status},
     publisher::Publisher,
     reader::{Event, Reader},

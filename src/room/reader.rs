@@ -13,6 +13,7 @@ use tracing::error;
 
 use super::{
     Refusal, Status,
+    ephemerals::Said,
     live::{Room, View},
     start::{Start, resolve},
     tail::Read,
@@ -43,6 +44,8 @@ pub enum Event {
     Reset(Reset),
     /// The seam between what was there and what is live.
     CaughtUp(CaughtUp),
+    /// What is true for a moment. Comes only while there are no records to send.
+    Ephemerals(Vec<Arc<Said>>),
     /// The log cannot be read here any more; the subscription is over.
     Failed(Code),
 }
@@ -60,6 +63,8 @@ pub struct Reader {
     reset: Option<Reset>,
     seek: Option<Time>,
     caught_up: bool,
+    /// How many ephemerals of the room are behind it.
+    heard: u64,
     work: Work,
 }
 
@@ -86,10 +91,10 @@ enum Look {
 
 impl Reader {
     pub(super) fn new(room: Arc<Room>, from: From, mode: Mode) -> Result<(Self, Status), Refusal> {
-        let (start, status) = {
+        let (start, status, heard) = {
             let view = room.view.lock();
             view.check()?;
-            (resolve(from, &view.row, &view.epochs)?, view.status())
+            (resolve(from, &view.row, &view.epochs)?, view.status(), view.ephemerals.said())
         };
         let mut reader = Self {
             room,
@@ -100,6 +105,7 @@ impl Reader {
             reset: None,
             seek: None,
             caught_up: false,
+            heard,
             work: Work::Idle,
         };
         match start {
@@ -117,7 +123,7 @@ impl Reader {
     pub(super) fn between(room: Arc<Room>, from: Offset, until: Offset) -> Self {
         let (mode, caught_up, work) = (Mode::All, true, Work::Idle);
         let page_bytes = limits::PAGE_BYTES_MAX;
-        Self { room, next: from, until, mode, page_bytes, reset: None, seek: None, caught_up, work }
+        Self { room, next: from, until, mode, page_bytes, reset: None, seek: None, caught_up, heard: 0, work }
     }
 
     /// From now on about so many bytes of records are read from the store at once, one record at least.
@@ -171,6 +177,11 @@ impl Reader {
         matches!(self.work, Work::Seeking(_) | Work::Loading(_))
     }
 
+    /// The room.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
     /// How far the reader is behind the head.
     pub fn lag(&self) -> u64 {
         self.room.view.lock().row.head.next().since(self.next)
@@ -194,7 +205,7 @@ impl Reader {
         }
         if self.next > view.row.head {
             if self.caught_up {
-                return Look::Wait;
+                return self.listen(&view);
             }
             self.caught_up = true;
             return Look::Event(Event::CaughtUp(CaughtUp { head: view.row.head }));
@@ -209,7 +220,7 @@ impl Reader {
                 self.next = next;
                 Look::Event(Event::Records { frames, bytes, count })
             }
-            Read::AtEnd => Look::Wait,
+            Read::AtEnd => self.listen(view),
             Read::TooLong => Look::Starved,
             Read::Evicted if self.mode == Mode::Latest => {
                 self.gap(view.tail.start().previous().min(view.row.head), GapReason::Skipped)
@@ -220,6 +231,12 @@ impl Reader {
                 None => self.gap(view.row.head, GapReason::Lost),
             },
         }
+    }
+
+    fn listen(&mut self, view: &View) -> Look {
+        let news = view.ephemerals.since(self.heard);
+        self.heard = view.ephemerals.said();
+        if news.is_empty() { Look::Wait } else { Look::Event(Event::Ephemerals(news)) }
     }
 
     fn take_page(&mut self, credit: u64) -> Look {

@@ -35,6 +35,8 @@ pub enum Action {
     Read,
     /// Follow the head.
     Watch,
+    /// Send ephemerals to a room that it has joined.
+    Say,
 }
 
 /// What one principal may do. Asked for each stream, so it must be cheap.

@@ -2,31 +2,45 @@
 
 use std::sync::Arc;
 
-use loquic_wire::{Code, Principal, RoomName};
-use parking_lot::RwLock;
+use bytes::Bytes;
+use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
 
 use super::{
     auth::{Action, Admission, Permissions},
+    rate::Rate,
     shared::Shared,
     stream::Ending,
     window::Window,
 };
-use crate::{config::limits, room::RoomKey, transport::Link};
+use crate::{
+    config::limits,
+    room::{Room, RoomKey, Said},
+    transport::Link,
+};
 
 pub(super) struct Context<L> {
     pub(super) shared: Arc<Shared>,
+    /// The session's name, as ephemerals carry it.
+    id: SessionId,
     pub(super) principal: Principal,
     /// Replaced by `Refresh`.
     permissions: RwLock<Arc<dyn Permissions>>,
     link: L,
     window: Window,
+    /// The rooms that are joined, once for each join.
+    joined: Mutex<Vec<Arc<Room>>>,
+    ephemeral_rate: Mutex<Rate>,
 }
 
 impl<L: Link> Context<L> {
-    pub(super) fn new(shared: Arc<Shared>, link: L, admission: Admission) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<Shared>, link: L, id: SessionId, admission: Admission) -> Arc<Self> {
         let window = shared.windows.open();
         let permissions = RwLock::new(admission.permissions);
-        Arc::new(Self { shared, principal: admission.principal, permissions, link, window })
+        let ephemeral_rate = Mutex::new(Rate::new(limits::EPHEMERAL_RATE_MAX, Instant::now()));
+        let (principal, joined) = (admission.principal, Mutex::default());
+        Arc::new(Self { shared, id, principal, permissions, link, window, joined, ephemeral_rate })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -43,6 +57,46 @@ impl<L: Link> Context<L> {
 
     pub(super) fn check(&self, action: Action, room: &RoomName) -> Result<(), Ending> {
         if self.permissions.read().may(action, room) { Ok(()) } else { Err(forbidden(room.as_str())) }
+    }
+
+    /// From now on ephemerals for this room are taken, until [`leave`](Self::leave).
+    pub(super) fn enter(&self, room: &Arc<Room>) {
+        self.joined.lock().push(room.clone());
+    }
+
+    pub(super) fn leave(&self, room: &Arc<Room>) {
+        let mut joined = self.joined.lock();
+        if let Some(at) = joined.iter().position(|other| Arc::ptr_eq(other, room)) {
+            joined.swap_remove(at);
+        }
+    }
+
+    /// Takes a datagram of the peer. Nobody is told of a bad one: it may be of a room that was just left.
+    pub(super) fn handle_datagram(&self, datagram: Bytes) {
+        let ephemeral = Ephemeral::from_datagram(datagram).ok();
+        let room = ephemeral
+            .as_ref()
+            .and_then(|ephemeral| self.joined.lock().iter().find(|room| room.handle() == ephemeral.handle).cloned());
+        match ephemeral.zip(room) {
+            Some((ephemeral, room)) => self.say(&room, ephemeral),
+            None => self.shared.stats().ephemerals_dropped.increment(),
+        }
+    }
+
+    /// Tells a room that is joined something that is true for a moment.
+    pub(super) fn say(&self, room: &Room, ephemeral: Ephemeral) {
+        let stats = self.shared.stats();
+        let is_taken = self.ephemeral_rate.lock().take(Instant::now())
+            && self.permissions.read().may(Action::Say, &room.key().room)
+            && room.say(Ephemeral { sender: self.id, ..ephemeral });
+        if is_taken { stats.ephemerals.increment() } else { stats.ephemerals_dropped.increment() }
+    }
+
+    /// Sends values of others by datagram; those that a datagram cannot carry are returned.
+    pub(super) fn send_datagrams(&self, all: Vec<Arc<Said>>) -> Vec<Arc<Said>> {
+        let others: Vec<_> = all.into_iter().filter(|said| said.ephemeral.sender != self.id).collect();
+        self.shared.stats().ephemerals_delivered.add(others.len() as u64);
+        others.into_iter().filter(|said| self.link.send_datagram(said.datagram.clone()).is_err()).collect()
     }
 
     /// Lets the send window follow the path. To be called when a write did not fit: only then can the window be too

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use loquic_wire::{
-    Code, Frame, VERSION,
+    Code, Frame, SessionId, VERSION,
     control::{
         Auth, Closing, Goaway, GoawayReason, Hello, Peek, Peeked, Pong, Refresh, Refreshed, RoomStatus, Welcome,
     },
@@ -118,7 +118,7 @@ impl<L: Link> Control<L> {
         &mut self,
         shared: &Shared,
         admission: &Admission,
-    ) -> Result<Result<(), Fault>, Unwritable> {
+    ) -> Result<Result<SessionId, Fault>, Unwritable> {
         let Some(session) = shared.session_id() else {
             return Ok(Err(Fault::new(Code::INTERNAL, "the system gives no random numbers")));
         };
@@ -133,7 +133,7 @@ impl<L: Link> Control<L> {
             server_time: now(),
             nodes: shared.config.nodes.clone(),
         };
-        self.write(&welcome).await.map(Ok)
+        self.write(&welcome).await.map(|()| Ok(session))
     }
 
     pub(super) async fn goaway(&mut self, drain: &Drain) -> Result<(), Unwritable> {

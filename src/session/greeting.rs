@@ -32,14 +32,14 @@ impl<L: Link> Session<L> {
                 return Err(End::Refuse(Box::new(refused(code, message, code.default_delay())), control));
             }
         };
-        match control.welcome(&self.shared, &admission).await {
-            Ok(Ok(())) => {}
+        let id = match control.welcome(&self.shared, &admission).await {
+            Ok(Ok(id)) => id,
             Ok(Err(fault)) => return Err(End::Close(fault, control)),
             Err(_) => return Err(End::Gone),
-        }
+        };
         debug!(principal = ?admission.principal, client = %hello.client, transport = self.link.transport(), "welcome");
         self.shared.stats().sessions_welcomed.increment();
-        self.context = Some(Context::new(self.shared.clone(), self.link.clone(), admission));
+        self.context = Some(Context::new(self.shared.clone(), self.link.clone(), id, admission));
         self.state.welcome();
         for (purpose, stream) in std::mem::take(&mut self.parked) {
             let first = self.state.unpark(purpose);

@@ -44,7 +44,12 @@ pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mu
     let frames = pin!(frames.stream());
     let frames = Watched::new(frames);
     let mut subscription = Subscription { context, send, frames, reader, credit, end: None, unlooked_bytes: 0 };
-    subscription.run().await
+    let room = subscription.reader.room().clone();
+    context.enter(&room);
+    // It ends with the stream; a session that is over takes its context along.
+    let ending = subscription.run().await;
+    context.leave(&room);
+    ending
 }
 
 /// Attaches and says so.
@@ -130,6 +135,12 @@ where
                 self.send.set_priority(priority::LIVE);
                 self.write_frame(&caught_up).await
             }
+            Event::Ephemerals(values) => {
+                for said in self.context.send_datagrams(values) {
+                    self.write_frame(&said.ephemeral).await?;
+                }
+                Ok(())
+            }
             Event::Failed(code) => Err(Ending::Leave(code)),
         }
     }
@@ -186,7 +197,8 @@ where
                 Some(sum) if sum <= NUMBER_MAX => self.credit = sum,
                 _ => self.end = Some(Code::FLOW_CONTROL),
             },
-            Frame::Mark(_) | Frame::Ephemeral(_) => self.end = Some(Code::NOT_OFFERED),
+            Frame::Ephemeral(ephemeral) => self.context.say(self.reader.room(), ephemeral),
+            Frame::Mark(_) => self.end = Some(Code::NOT_OFFERED),
             frame => return Err(unexpected(&frame, "on a join stream").into()),
         }
         Ok(())

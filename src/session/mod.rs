@@ -10,6 +10,7 @@ mod control;
 mod greeting;
 mod join;
 mod publish;
+mod rate;
 mod read;
 mod shared;
 mod state;
@@ -23,6 +24,7 @@ mod window;
 
 use std::{future::pending, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use loquic_wire::{Code, Frame};
 use tokio::{
     task::{JoinError, JoinSet},
@@ -108,6 +110,7 @@ enum Step<L: Link> {
     Task(Result<Outcome<L>, JoinError>),
     Control(Result<Option<Frame>, stream::FramesError>),
     Accepted(Result<(L::Send, L::Recv), LinkError>),
+    Datagram(Result<Bytes, LinkError>),
     Drain,
     Deadline,
 }
@@ -165,6 +168,7 @@ impl<L: Link> Session<L> {
                 Some(result) = self.tasks.join_next(), if !self.tasks.is_empty() => Step::Task(result),
                 frame = control.next() => Step::Control(frame),
                 accepted = self.link.accept() => Step::Accepted(accepted),
+                datagram = self.link.receive_datagram() => Step::Datagram(datagram),
                 Ok(()) = drain.changed() => Step::Drain,
                 () = reached(&mut deadline) => Step::Deadline,
             };
@@ -201,7 +205,12 @@ impl<L: Link> Session<L> {
                 Result::from(control.handle_frame(frame).await?)?;
             }
             Step::Accepted(Ok(halves)) => self.handle_accepted(Stream::new(halves))?,
-            Step::Accepted(Err(error)) => {
+            Step::Datagram(Ok(datagram)) => {
+                if let Some(context) = &self.context {
+                    context.handle_datagram(datagram);
+                }
+            }
+            Step::Accepted(Err(error)) | Step::Datagram(Err(error)) => {
                 debug!(%error, "the link is gone");
                 return Err(Stop::Gone);
             }

@@ -58,4 +58,10 @@ pub struct Stats {
     pub records_delivered: Counter,
     /// Bytes of those.
     pub bytes_delivered: Counter,
+    /// Ephemerals taken.
+    pub ephemerals: Counter,
+    /// Ephemerals dropped: too many, out of date, too long, not allowed, of a room that is not joined, or malformed.
+    pub ephemerals_dropped: Counter,
+    /// Ephemerals sent to subscribers, by datagram or stream.
+    pub ephemerals_delivered: Counter,
 }

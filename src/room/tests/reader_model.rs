@@ -9,7 +9,8 @@
 use std::sync::{Arc, LazyLock};
 
 use loquic_wire::{
-    Code, Decoder, Epoch, Frame, Offset, Position, Record, Time,
+    Code, Decoder, Epoch, Frame, Offset, Position, Record, SessionId, Time,
+    ephemeral::Ephemeral,
     join::{From, GapReason, Mode},
 };
 use proptest::prelude::*;
@@ -41,6 +42,7 @@ enum Step {
     Publish { pass: u64, sizes: Vec<usize> },
     Evict(usize),
     Housekeep,
+    Say,
     Next { credit: u64, page_bytes: usize, times: usize },
 }
 
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..50u64, prop::collection::vec(size, 1..8)).prop_map(|(pass, sizes)| Step::Publish { pass, sizes }),
         1 => prop_oneof![Just(0), 0..2_000usize].prop_map(Step::Evict),
         1 => Just(Step::Housekeep),
+        1 => Just(Step::Say),
         6 => (credit, page_bytes, 1..4usize)
             .prop_map(|(credit, page_bytes, times)| Step::Next { credit, page_bytes, times }),
     ]
@@ -86,6 +89,8 @@ struct Model {
     began: Time,
     /// Payload length, time and frame length by offset.
     records: Vec<(usize, Time, u64)>,
+    /// The stamp of the newest ephemeral.
+    said: u64,
 }
 
 impl Model {
@@ -98,7 +103,7 @@ impl Model {
         let room = node.attach("a");
         let publisher = node.open_producer(&room, twin(1)).unwrap();
         let epoch = room.status().epoch;
-        Self { node, room, publisher, epoch, began, records: Vec::new() }
+        Self { node, room, publisher, epoch, began, records: Vec::new(), said: 0 }
     }
 
     fn publish(&mut self, pass: u64, sizes: &[usize]) {
@@ -129,6 +134,12 @@ impl Model {
             self.records.push((bytes, time, frame.frame_len() as u64));
         }
         assert_eq!(self.room.status().head.get(), self.records.len() as u64);
+    }
+
+    fn say(&mut self) {
+        self.said += 1;
+        let (sender, payload) = (SessionId([1; 16]), vec![0; 3].into());
+        assert!(self.room.say(Ephemeral { handle: 0, sender, slot: 1, stamp: self.said, payload }));
     }
 
     fn from(&self, begin: Begin) -> (From, u64) {
@@ -175,6 +186,8 @@ struct Follower {
     caught_up: bool,
     failed: bool,
     seeking: bool,
+    /// The stamp of the newest ephemeral it knows of.
+    heard: u64,
 }
 
 impl Follower {
@@ -182,7 +195,7 @@ impl Follower {
         let status = model.room.status();
         let head = model.records.len() as u64;
         let Some(event) = poll_next(&mut self.reader, credit) else {
-            let nothing = self.caught_up && self.next > head;
+            let nothing = self.caught_up && self.next > head && self.heard == model.said;
             let starved = model.records.get(self.next as usize - 1).is_some_and(|record| record.2 > credit);
             assert!(nothing || starved, "waits at {} of {head} with credit {credit}", self.next);
             assert!(!self.failed || starved, "a retired room ends its readers");
@@ -223,6 +236,12 @@ impl Follower {
                 return false;
             }
             Event::Reset(reset) => panic!("the position holds: {reset:?}"),
+            Event::Ephemerals(values) => {
+                assert!(self.caught_up && self.next > head, "records go first");
+                let newest = values.last().unwrap();
+                assert_eq!((values.len(), newest.ephemeral.stamp), (1, model.said), "one slot, its newest value");
+                assert!(std::mem::replace(&mut self.heard, model.said) < model.said, "nothing comes twice");
+            }
         }
         true
     }
@@ -277,7 +296,7 @@ proptest! {
         let mode = if latest { Mode::Latest } else { Mode::All };
         let (reader, _) = model.room.reader(from, mode).unwrap();
         let seeking = matches!(begin, Begin::Time(_));
-        let mut follower = Follower { reader, next, latest, caught_up: false, failed: false, seeking: false };
+        let mut follower = Follower { reader, next, latest, caught_up: false, failed: false, seeking: false, heard: 0 };
         if seeking {
             // The search looks at the room as it is then.
             follower.poll(&model, 1 << 20);
@@ -291,6 +310,7 @@ proptest! {
                     view.tail.evict(bytes, stored);
                 }
                 Step::Housekeep => model.node.housekeep(),
+                Step::Say => model.say(),
                 Step::Next { credit, page_bytes, times } => {
                     follower.reader.set_page_bytes(page_bytes);
                     (0..times).all(|_| follower.poll(&model, credit));
