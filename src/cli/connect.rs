@@ -37,14 +37,19 @@ pub(crate) struct Connect {
 pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     Quic,
+    /// WebTransport, as browsers do
+    #[value(name = "webtransport")]
+    WebTransport,
 }
 
 impl Connect {
     /// Opens a session, and says what to do if there is none.
     pub(super) async fn open(&self) -> Result<Client, Failed> {
-        // Whoever adds a transport has to decide here.
-        let Transport::Quic = self.transport;
-        let builder = Client::builder(&self.url).danger_accept_any_certificate(self.insecure);
+        let transport = match self.transport {
+            Transport::Quic => loquic_client::Transport::Quic,
+            Transport::WebTransport => loquic_client::Transport::WebTransport,
+        };
+        let builder = Client::builder(&self.url).transport(transport).danger_accept_any_certificate(self.insecure);
         let builder = match self.token.as_deref().filter(|token| !token.is_empty()) {
             Some(token) => builder.token(token),
             None => builder.name(self.user()),

@@ -47,9 +47,12 @@ struct Ready<'a> {
     pid: u32,
 }
 
+/// The library of WebTransport warns of whatever a peer does wrong, as often as the peer likes.
+const LOG: &str = "info,web_transport_quinn=error";
+
 impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failed> {
-        self.logging.start("info")?;
+        self.logging.start(LOG)?;
         let flags = Flags { dev: self.dev, file: self.config, data_dir: self.data_dir, listen: self.listen };
         let config = Config::load(&flags)
             .map_err(|problems| Failed::usage(format_args!("the configuration does not hold:\n{problems}")))?;

@@ -18,6 +18,11 @@ pub const HANDSHAKES_MAX: usize = 4_096;
 /// A QUIC handshake that takes longer is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// WebTransport connections on which no session was asked for yet; past it they are closed. As large as an idle session
+/// each, and there at most `HELLO_TIMEOUT`: Firefox opens a second connection for each session and never uses it, so
+/// this lets 1,600 of them come each second after a restart.
+pub const CONNECTS_MAX: usize = 8_192;
+
 /// Bytes of a connection's first packets that are kept until its handshake is begun; more are dropped and sent again.
 pub const INCOMING_BYTES_MAX: u64 = 64 * 1024;
 
@@ -35,7 +40,8 @@ pub const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
 /// an answer. About 50 KB each.
 pub const REFUSALS_MAX: usize = 1_024;
 
-/// A session whose `Hello` does not come by then is closed with `unauthenticated`.
+/// A WebTransport connection on which no session is asked for by then is closed; a session whose `Hello` does not come
+/// by then is closed with `unauthenticated`.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A stream whose first frame does not come by then is refused with `stream_timeout`.
@@ -67,6 +73,10 @@ pub const RESTART_DELAY: Duration = Duration::from_millis(500);
 /// Streams a client may have open at first. quinn allocates for each allowed stream (2 KiB or so), therefore the limit
 /// starts here and follows what is in use.
 pub const STREAMS_START: u32 = 16;
+
+/// Unidirectional streams a client may ever have open: what HTTP/3 is entitled to (RFC 9114 section 6.2). Announced
+/// before it is known whether the connection is one of HTTP/3; what comes on them on others is not read.
+pub const STREAMS_UNI: u32 = 3;
 
 /// Streams that are allowed beyond those in use, and a quarter of those.
 pub const STREAMS_AHEAD: u32 = 16;

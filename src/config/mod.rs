@@ -4,6 +4,7 @@
 pub mod certs;
 mod layers;
 pub mod limits;
+pub mod origin;
 mod policy;
 mod print;
 mod problem;
@@ -25,11 +26,15 @@ pub use rooms::Rooms;
 pub use sections::{Limits, Log, Runtime, Timeouts};
 
 use layers::Layers;
-use sections::{Auth, Listen, Node, Tls};
+use origin::Origin;
+use sections::{Auth, Listen, Node, Origins, Tls};
 use setting::Raw;
 
 /// Where `serve --dev` listens: only this machine gets in, under any name it likes.
 const DEV_LISTEN: &str = "127.0.0.1:4433";
+
+/// From where pages get in with `--dev`: from any server on this machine.
+const DEV_ORIGINS: [&str; 2] = ["http://localhost:*", "http://127.0.0.1:*"];
 
 /// Where development certificates live, in the working directory, unless somebody says otherwise.
 pub const DEV_CERTS_DIR: &str = "certs";
@@ -49,6 +54,8 @@ pub struct Config {
     pub identity: IdentitySource,
     /// Whether everybody is let in under the name they ask for.
     pub danger_accept_any_name: bool,
+    /// The origins of web pages that may open sessions.
+    pub origins: Vec<Origin>,
     /// How much of everything.
     pub limits: Limits,
     /// How long the server waits.
@@ -113,8 +120,9 @@ impl Config {
         let file = flags.file.as_deref().map(read_file).transpose()?;
         let mut layers = Layers::default();
         if flags.dev {
-            // Only a default: who writes addresses into a file means them.
+            // Only defaults: who writes addresses or origins into a file means them.
             layers.set("listen.quic", Raw::Text(DEV_LISTEN.into()), Place::Flag("--dev"));
+            layers.set("origins.allow", Raw::Text(DEV_ORIGINS.join(",")), Place::Flag("--dev"));
         }
         if let Some((path, text)) = file {
             layers.add_file(&path, &text).map_err(|problem| Problems(vec![problem]))?;
@@ -142,6 +150,7 @@ impl Config {
             data_dir: data_dir.into(),
             identity: IdentitySource::Development(data_dir.join(DEV_CERTS_DIR)),
             danger_accept_any_name: true,
+            origins: DEV_ORIGINS.iter().filter_map(|origin| origin.parse().ok()).collect(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             log: Log::default(),
@@ -161,6 +170,7 @@ impl Config {
             data_dir: flags.data_dir.clone().unwrap_or(node.data_dir),
             identity: identity(&mut layers, tls, flags.dev),
             danger_accept_any_name: Auth::read(&mut layers).danger_accept_any_name,
+            origins: Origins::read(&mut layers).allow,
             limits: Limits::read(&mut layers),
             timeouts: Timeouts::read(&mut layers),
             log: Log::read(&mut layers),

@@ -8,7 +8,8 @@ use loquic_wire::limits as wire;
 use super::{
     layers::Layers,
     limits,
-    setting::{Addresses, Count, Directory, Documented, File, Flag, Name, Setting, Size, Span, Workers},
+    origin::Origin,
+    setting::{Addresses, Count, Directory, Documented, File, Flag, Name, OriginList, Setting, Size, Span, Workers},
 };
 
 /// One key, as far as the documentation needs it.
@@ -106,6 +107,13 @@ sections! {
         danger_accept_any_name: bool = Flag(false);
     }
 
+    /// Which web pages may open sessions. Browsers name the page's origin. Native clients name none, and are not asked.
+    origins: Origins {
+        /// Origins like "https://chat.example.com", or with any port "http://localhost:*".
+        /// With --dev the default is what this machine serves: "http://localhost:*" and "http://127.0.0.1:*".
+        allow: Vec<Origin> = OriginList;
+    }
+
     /// How much of everything. What is past a limit is refused with a code that says so.
     limits: Limits {
         /// Sessions on this node; about 50 KB each when idle.
@@ -137,7 +145,7 @@ sections! {
     timeouts: Timeouts {
         /// For a QUIC handshake to finish.
         handshake: Duration = Span(limits::HANDSHAKE_TIMEOUT, SECOND..=HOUR);
-        /// For a session's first frame.
+        /// For the request for a WebTransport session, and then for any session's first frame.
         hello: Duration = Span(limits::HELLO_TIMEOUT, SECOND..=HOUR);
         /// How often clients send a ping.
         ping: Duration = Span(limits::PING_INTERVAL, SECOND..=HOUR);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
-use super::unit;
+use super::{origin::Origin, unit};
 
 /// A value as it was written, before anybody knows what it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,17 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
+    /// A list of texts. Environment variables have no lists; a comma separates there.
+    fn texts(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Text(text) => Some(text.split(',').map(str::trim).collect()),
+            Self::List(items) => {
+                items.iter().map(|item| if let Self::Text(text) = item { Some(text.as_str()) } else { None }).collect()
+            }
+            _ => None,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Text(text) => format!("{text:?}"),
@@ -317,15 +328,7 @@ impl Setting for Addresses {
     type Value = Vec<SocketAddr>;
 
     fn read(&self, raw: &Raw) -> Result<Vec<SocketAddr>, String> {
-        let texts: Option<Vec<&str>> = match raw {
-            // Environment variables have no lists; a comma separates there.
-            Raw::Text(text) => Some(text.split(',').map(str::trim).collect()),
-            Raw::List(items) => {
-                items.iter().map(|item| if let Raw::Text(t) = item { Some(t.as_str()) } else { None }).collect()
-            }
-            _ => None,
-        };
-        let Some(texts) = texts.filter(|texts| !texts.is_empty()) else { return mismatch(raw, self) };
+        let Some(texts) = raw.texts().filter(|texts| !texts.is_empty()) else { return mismatch(raw, self) };
         let parse = |text: &str| text.parse().or_else(|_| mismatch(&Raw::Text(text.into()), self));
         texts.into_iter().map(parse).collect()
     }
@@ -342,6 +345,33 @@ impl Documented for Addresses {
 
     fn allowed(&self) -> String {
         "one or more of ADDRESS:PORT, like \"127.0.0.1:4433\" or \"[::]:4433\" (no host names)".into()
+    }
+}
+
+/// Origins of web pages; none by default.
+pub(crate) struct OriginList;
+
+impl Setting for OriginList {
+    type Value = Vec<Origin>;
+
+    fn read(&self, raw: &Raw) -> Result<Vec<Origin>, String> {
+        let Some(texts) = raw.texts() else { return mismatch(raw, self) };
+        let parse = |text: &str| text.parse().or_else(|()| mismatch(&Raw::Text(text.into()), self));
+        texts.into_iter().filter(|text| !text.is_empty()).map(parse).collect()
+    }
+
+    fn default(&self) -> Vec<Origin> {
+        Vec::new()
+    }
+}
+
+impl Documented for OriginList {
+    fn example(&self) -> String {
+        "[]".into()
+    }
+
+    fn allowed(&self) -> String {
+        "origins like \"https://chat.example.com\" or \"http://localhost:*\", without a path".into()
     }
 }
 

@@ -90,6 +90,23 @@ fn every_type_reads_from_the_environment() {
 }
 
 #[test]
+fn pages_get_in_from_where_somebody_said() {
+    let allows =
+        |file: &str, origin: &str| load(file, &[], dev()).unwrap().origins.iter().any(|allowed| allowed.allows(origin));
+    assert!(allows("", "http://localhost:8080") && allows("", "http://127.0.0.1:1"));
+    assert!(!allows("", "https://example.com"));
+    let file = "origins.allow = ['https://example.com', 'https://other.example:8443']";
+    assert!(allows(file, "https://example.com") && allows(file, "https://other.example:8443"));
+    assert!(!allows(file, "http://localhost:8080"), "the file is above --dev");
+    assert!(!allows("origins.allow = []", "http://localhost:8080"));
+    complains(
+        "origins.allow = ['https://example.com/chat']",
+        ":1: origins.allow is \"https://example.com/chat\", but must be origins like \"https://chat.example.com\" or \
+         \"http://localhost:*\", without a path",
+    );
+}
+
+#[test]
 fn what_is_printed_changes_nothing_and_is_the_defaults() {
     let defaults = load("", &[], dev()).unwrap();
     assert_eq!(load(&print(), &[], dev()).unwrap(), defaults);
@@ -140,11 +157,13 @@ fn unknown_keys_are_named_with_place_and_nearest() {
     complains("[node]\nport = 1\n", ":2: node.port is not a key\n    [node] has name, data_dir.");
     complains(
         "[http]\n",
-        ":1: [http] is not a section\n    The sections are listen, node, tls, auth, limits, timeouts, log, runtime, rooms.",
+        ":1: [http] is not a section\n    The sections are listen, node, tls, auth, origins, limits, timeouts, log, \
+         runtime, rooms.",
     );
     complains(
         "port = 1",
-        ":1: port is not a key; every key is in a section\n    The sections are listen, node, tls, auth, limits, timeouts, log, runtime, rooms.",
+        ":1: port is not a key; every key is in a section\n    The sections are listen, node, tls, auth, origins, \
+         limits, timeouts, log, runtime, rooms.",
     );
     complains(
         "[[rooms]]\npattern = '**'\nlevle = 'disk'\n",

@@ -22,7 +22,8 @@ use crate::{
     room::{Journal, Place, Rooms},
     session::{self, auth::DangerAdmitEverybody},
     transport::{
-        endpoint::{BindError, Endpoint},
+        Link,
+        endpoint::{BindError, Endpoint, Serve},
         tls::Certificates,
     },
 };
@@ -92,8 +93,7 @@ impl Server {
         for endpoint in &endpoints {
             let (sender, stopped) = oneshot::channel::<()>();
             let shared = sessions.clone();
-            let serve = move |link| session::run(link, shared.clone());
-            serving.spawn(endpoint.clone().run(serve, async {
+            serving.spawn(endpoint.clone().run(Sessions(shared), async {
                 // A dropped sender ends it as well.
                 let _ = stopped.await;
             }));
@@ -145,6 +145,16 @@ impl Server {
             Ok(Err(error)) => warn!(%error, "cannot note that the log was closed in good order"),
             Err(error) => warn!(%error, "closing the log was cut short"),
         }
+    }
+}
+
+/// Makes a session of every link.
+#[derive(Clone)]
+struct Sessions(Arc<session::Shared>);
+
+impl Serve for Sessions {
+    async fn serve<L: Link>(self, link: L) {
+        session::run(link, self.0).await;
     }
 }
 

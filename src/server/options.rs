@@ -38,6 +38,8 @@ pub(super) fn endpoint(config: &Config) -> endpoint::Options {
         handshake_timeout: config.timeouts.handshake,
         idle_timeout: config.timeouts.idle,
         send_window: config.limits.send_window_min,
+        connect_timeout: config.timeouts.hello,
+        origins: config.origins.clone(),
     }
 }
 

@@ -16,18 +16,19 @@ use aws_lc_rs::hmac;
 use loquic_wire::Code;
 use quinn::{
     Connecting, ConnectionId, ConnectionIdGenerator, EndpointConfig, Incoming, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    TransportConfig, ValidationTokenConfig, VarInt,
     crypto::rustls::{HandshakeData, QuicServerConfig},
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
-    quic,
+    Link, quic,
     tls::{self, Certificates},
+    webtransport,
 };
-use crate::config::limits;
+use crate::config::{limits, origin::Origin};
 
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ pub enum BindError {
 }
 
 /// What an operator may set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// A handshake that takes longer is dropped.
     pub handshake_timeout: Duration,
@@ -55,6 +56,10 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Unacknowledged bytes kept for a connection at first.
     pub send_window: u64,
+    /// A connection for WebTransport on which no session is asked for within this time is dropped.
+    pub connect_timeout: Duration,
+    /// From where web pages may open sessions.
+    pub origins: Vec<Origin>,
 }
 
 impl Default for Options {
@@ -63,6 +68,8 @@ impl Default for Options {
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             idle_timeout: limits::IDLE_TIMEOUT,
             send_window: limits::SEND_WINDOW_MIN,
+            connect_timeout: limits::HELLO_TIMEOUT,
+            origins: Vec::new(),
         }
     }
 }
@@ -89,6 +96,16 @@ pub struct HandshakeStats {
     pub retried: AtomicU64,
     /// Dropped because too many were open.
     pub dropped: AtomicU64,
+    /// WebTransport connections without a session: none was asked for in time, or too many were waiting.
+    pub unused: AtomicU64,
+    /// Requests for a WebTransport session that were refused for their path or origin.
+    pub refused: AtomicU64,
+}
+
+/// What is done with a link. A trait and no closure because every transport has a link of its own type.
+pub trait Serve: Clone + Send + Sync + 'static {
+    /// Uses the link until it is closed.
+    fn serve<L: Link>(self, link: L) -> impl Future<Output = ()> + Send;
 }
 
 /// A UDP port that speaks QUIC.
@@ -97,9 +114,11 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     address: SocketAddr,
     buffers: SocketBuffers,
-    handshake_timeout: Duration,
+    options: Options,
     /// Handshakes that are open.
     handshakes: AtomicUsize,
+    /// A permit for each WebTransport connection on which no session was asked for yet.
+    connects: Semaphore,
     stats: HandshakeStats,
 }
 
@@ -107,14 +126,14 @@ impl Endpoint {
     /// Binds `address`; port 0 takes a free one. Must be called inside a tokio runtime.
     pub fn bind(address: SocketAddr, certificates: Certificates, options: Options) -> Result<Arc<Self>, BindError> {
         let endpoint_config = endpoint_config(&certificates);
-        let config = server_config(certificates, options)?;
+        let config = server_config(certificates, &options)?;
         let bound = || -> io::Result<Self> {
             let (socket, buffers) = bind_socket(address)?;
             let address = socket.local_addr()?;
             let runtime = Arc::new(TokioRuntime);
             let quinn = quinn::Endpoint::new(endpoint_config, Some(config), socket, runtime)?;
-            let (handshakes, stats) = (AtomicUsize::new(0), HandshakeStats::default());
-            Ok(Self { quinn, address, buffers, handshake_timeout: options.handshake_timeout, handshakes, stats })
+            let (handshakes, connects) = (AtomicUsize::new(0), Semaphore::new(limits::CONNECTS_MAX));
+            Ok(Self { quinn, address, buffers, options, handshakes, connects, stats: HandshakeStats::default() })
         };
         bound().map(Arc::new).map_err(|error| BindError::Socket { address, error })
     }
@@ -141,11 +160,7 @@ impl Endpoint {
 
     /// Takes connections until `stop` resolves, and runs `serve` for each; then waits for those that are still served.
     /// Owns all of their tasks: when it is dropped they are aborted and their connections closed.
-    pub async fn run<S, F>(self: Arc<Self>, serve: S, stop: impl Future<Output = ()>)
-    where
-        S: Fn(quic::Link) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
+    pub async fn run<S: Serve>(self: Arc<Self>, serve: S, stop: impl Future<Output = ()>) {
         let mut tasks = JoinSet::new();
         let mut stop = pin!(stop);
         let mut is_stopped = false;
@@ -179,11 +194,7 @@ impl Endpoint {
         }
     }
 
-    fn handle_incoming<S, F>(self: &Arc<Self>, incoming: Incoming, tasks: &mut JoinSet<()>, serve: &S)
-    where
-        S: Fn(quic::Link) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn handle_incoming<S: Serve>(self: &Arc<Self>, incoming: Incoming, tasks: &mut JoinSet<()>, serve: &S) {
         let open = self.handshakes.load(Ordering::Relaxed);
         if open >= limits::HANDSHAKES_MAX {
             self.stats.dropped.fetch_add(1, Ordering::Relaxed);
@@ -198,33 +209,73 @@ impl Endpoint {
         }
         let handshake = Handshake::begin(self.clone());
         let span = debug_span!("connection", peer = %incoming.remote_address());
-        let serve = serve.clone();
-        // The handshake is boxed because its future is large and dead for all of the session's life.
+        let (endpoint, serve) = (self.clone(), serve.clone());
+        // Handshakes are boxed because their futures are large and dead for all of the session's life, and one kind of
+        // session so that the other does not take its room.
         let task = async move {
-            let connection = Box::pin(handshake.finish(incoming)).await;
-            match connection {
-                Some((Application::Loquic, connection)) => serve(quic::Link::new(connection)).await,
+            match Box::pin(handshake.finish(incoming)).await {
+                Some((Application::Loquic, connection)) => serve.serve(quic::Link::new(connection)).await,
+                Some((Application::Http3, connection)) => {
+                    if let Some(link) = Box::pin(endpoint.connect(connection)).await {
+                        Box::pin(link.clone().finish(serve.serve(link))).await;
+                    }
+                }
                 None => {}
             }
         };
         tasks.spawn(task.instrument(span));
     }
+
+    /// Waits for the request for a WebTransport session and answers it.
+    async fn connect(&self, connection: quinn::Connection) -> Option<webtransport::Link> {
+        let Ok(_permit) = self.connects.try_acquire() else {
+            self.stats.unused.fetch_add(1, Ordering::Relaxed);
+            connection.close(H3_EXCESSIVE_LOAD, b"");
+            return None;
+        };
+        let accept = webtransport::accept(connection.clone(), &self.options.origins);
+        match timeout(self.options.connect_timeout, accept).await {
+            Ok(Ok(link)) => return Some(link),
+            Ok(Err(error @ webtransport::Rejected::Refused { .. })) => {
+                debug!(%error, "a session was refused");
+                self.stats.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Err(error)) => {
+                debug!(%error, "a connection got no session");
+                self.stats.unused.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {
+                debug!("no session was asked for in time");
+                self.stats.unused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        connection.close(H3_NO_ERROR, b"");
+        None
+    }
 }
 
-/// What a connection's ALPN protocol names. WebTransport (`h3`) becomes the second one: it goes into [`PROTOCOLS`], it
-/// takes over at `Connecting`, and needs `set_max_concurrent_uni_streams(3)` there, because the transport parameters
-/// go out before the protocol is known.
+/// Nothing is wrong, but nothing will come of it either (RFC 9114 section 8.1).
+const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
+
+/// There are too many.
+const H3_EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
+
+/// What a connection's ALPN protocol names.
 #[derive(Debug, Clone, Copy)]
 enum Application {
     Loquic,
+    Http3,
 }
 
 /// The ALPN protocols, best first.
-const PROTOCOLS: &[&[u8]] = &[loquic_wire::ALPN.as_bytes()];
+const PROTOCOLS: &[&[u8]] = &[loquic_wire::ALPN.as_bytes(), webtransport::ALPN];
 
 impl Application {
-    fn of(protocol: Option<&[u8]>) -> Option<Self> {
-        (protocol == Some(loquic_wire::ALPN.as_bytes())).then_some(Self::Loquic)
+    fn of(protocol: &[u8]) -> Option<Self> {
+        match protocol {
+            webtransport::ALPN => Some(Self::Http3),
+            protocol => (protocol == loquic_wire::ALPN.as_bytes()).then_some(Self::Loquic),
+        }
     }
 }
 
@@ -242,7 +293,7 @@ impl Handshake {
 
     async fn finish(self, incoming: Incoming) -> Option<(Application, quinn::Connection)> {
         let stats = &self.endpoint.stats;
-        match timeout(self.endpoint.handshake_timeout, shake_hands(incoming)).await {
+        match timeout(self.endpoint.options.handshake_timeout, shake_hands(incoming)).await {
             Ok(Ok(connection)) => {
                 stats.completed.fetch_add(1, Ordering::Relaxed);
                 return Some(connection);
@@ -271,7 +322,7 @@ async fn shake_hands(incoming: Incoming) -> Result<(Application, quinn::Connecti
 async fn application(connecting: &mut Connecting) -> Result<Application, String> {
     let data = connecting.handshake_data().await.map_err(|error| error.to_string())?;
     let data = data.downcast::<HandshakeData>().map_err(|_| "the handshake is not one of rustls")?;
-    Application::of(data.protocol.as_deref()).ok_or_else(|| "the client names no protocol of ours".to_owned())
+    data.protocol.as_deref().and_then(Application::of).ok_or_else(|| "the client names no protocol of ours".to_owned())
 }
 
 /// After a crash the next process does not know the connections of the last one, and whoever is still sending on them
@@ -309,11 +360,16 @@ impl ConnectionIdGenerator for RandomIds {
 /// As quinn's own.
 const CONNECTION_ID_BYTES: usize = 8;
 
-fn server_config(certificates: Certificates, options: Options) -> Result<ServerConfig, BindError> {
+fn server_config(certificates: Certificates, options: &Options) -> Result<ServerConfig, BindError> {
     let tls = tls::server_config(certificates, PROTOCOLS).map_err(|error| BindError::Tls(error.to_string()))?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| BindError::Tls(error.to_string()))?;
+    // Clients get no tokens that would spare them the proof of their address: what was used of them would have to be
+    // kept, 10 MB of it, and a Retry costs them one round trip.
+    let mut tokens = ValidationTokenConfig::default();
+    tokens.sent(0);
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
+        .validation_token_config(tokens)
         .transport_config(Arc::new(transport_config(options)))
         .max_incoming(limits::HANDSHAKES_MAX)
         .incoming_buffer_size(limits::INCOMING_BYTES_MAX)
@@ -322,12 +378,12 @@ fn server_config(certificates: Certificates, options: Options) -> Result<ServerC
 }
 
 /// Finite in every respect: quinn's defaults let one peer take about 250 MB.
-fn transport_config(options: Options) -> TransportConfig {
+fn transport_config(options: &Options) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = u32::try_from(options.idle_timeout.as_millis()).unwrap_or(u32::MAX);
     config
         .max_concurrent_bidi_streams(limits::STREAMS_START.into())
-        .max_concurrent_uni_streams(0_u32.into())
+        .max_concurrent_uni_streams(limits::STREAMS_UNI.into())
         .stream_receive_window(limits::STREAM_RECEIVE_WINDOW.into())
         .receive_window(limits::RECEIVE_WINDOW.into())
         .send_window(options.send_window)
@@ -370,7 +426,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::transport::{Link, LinkError, RecvStream, SendStream, StreamError};
+    use crate::transport::{LinkError, RecvStream, SendStream, StreamError};
 
     fn make_certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -394,16 +450,34 @@ mod tests {
     }
 
     /// Sends back what it reads, stream by stream, then closes.
-    async fn echo(link: quic::Link) {
-        while let Ok((mut send, mut recv)) = link.accept().await {
-            let mut chunks = vec![Bytes::new(); 16];
-            while let Ok(Some(count)) = recv.read_chunks(&mut chunks).await {
-                send.write_all_chunks(&mut chunks[..count]).await.unwrap();
+    #[derive(Clone)]
+    struct Echo;
+
+    impl Serve for Echo {
+        async fn serve<L: Link>(self, link: L) {
+            while let Ok((mut send, mut recv)) = link.accept().await {
+                let mut chunks = vec![Bytes::new(); 16];
+                while let Ok(Some(count)) = recv.read_chunks(&mut chunks).await {
+                    send.write_all_chunks(&mut chunks[..count]).await.unwrap();
+                }
+                if link.congestion_window() < 1_200 {
+                    send.reset(Code::INTERNAL);
+                }
+                send.finish();
             }
-            if link.congestion_window() < 1_200 {
-                send.reset(Code::INTERNAL);
-            }
-            send.finish();
+        }
+    }
+
+    /// Says half of it and goes.
+    #[derive(Clone)]
+    struct Half;
+
+    impl Serve for Half {
+        async fn serve<L: Link>(self, link: L) {
+            let (mut send, _recv) = link.accept().await.unwrap();
+            send.write_all_chunks(&mut ["half".into()]).await.unwrap();
+            drop(send);
+            link.closed().await;
         }
     }
 
@@ -423,7 +497,7 @@ mod tests {
             Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates.clone(), Options::default()).unwrap();
         assert!(endpoint.socket_buffers().receive_bytes > 0);
         let (stop, stopped) = oneshot::channel::<()>();
-        let run = tokio::spawn(endpoint.clone().run(echo, async move { stopped.await.unwrap_or(()) }));
+        let run = tokio::spawn(endpoint.clone().run(Echo, async move { stopped.await.unwrap_or(()) }));
 
         let link = connect(endpoint.local_address(), &certificate, b"loquic-1").await.unwrap();
         for size in [1, 100_000, 1_000_000] {
@@ -460,13 +534,7 @@ mod tests {
         let (certificate, key) = make_certificate();
         let certificates = Certificates::new(vec![certificate.clone()], key).unwrap();
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates, Options::default()).unwrap();
-        let half = |link: quic::Link| async move {
-            let (mut send, _recv) = link.accept().await.unwrap();
-            send.write_all_chunks(&mut ["half".into()]).await.unwrap();
-            drop(send);
-            link.closed().await;
-        };
-        let _run = tokio::spawn(endpoint.clone().run(half, std::future::pending()));
+        let _run = tokio::spawn(endpoint.clone().run(Half, std::future::pending()));
         let link = connect(endpoint.local_address(), &certificate, b"loquic-1").await.unwrap();
         let (mut send, mut recv) = link.open().await.unwrap();
         send.write_all_chunks(&mut ["x".into()]).await.unwrap();
@@ -479,7 +547,7 @@ mod tests {
         let certificates = Certificates::new(vec![certificate.clone()], key).unwrap();
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), certificates, Options::default()).unwrap();
         let half: Vec<_> = (0..limits::HANDSHAKES_MAX / 2).map(|_| Handshake::begin(endpoint.clone())).collect();
-        let _run = tokio::spawn(endpoint.clone().run(echo, std::future::pending()));
+        let _run = tokio::spawn(endpoint.clone().run(Echo, std::future::pending()));
         let link = connect(endpoint.local_address(), &certificate, b"loquic-1").await.unwrap();
         let (mut send, mut recv) = link.open().await.unwrap();
         send.finish();

@@ -151,7 +151,7 @@ fn code(number: VarInt) -> Code {
     Code(u16::try_from(number.into_inner()).unwrap_or(u16::MAX))
 }
 
-fn link_error(error: ConnectionError) -> LinkError {
+pub(super) fn link_error(error: ConnectionError) -> LinkError {
     match error {
         ConnectionError::ApplicationClosed(close) => LinkError::ClosedByPeer {
             code: code(close.error_code),

@@ -38,10 +38,13 @@ const NAMED_IN: &[(&str, &[&str])] = &[
         &[
             "src/transport/endpoint.rs",
             "src/transport/quic.rs",
+            "src/transport/webtransport.rs",
             "crates/client/src/quic.rs",
+            "crates/client/src/webtransport.rs",
             "crates/client/src/endpoint.rs",
         ],
     ),
+    ("web_transport_quinn", &["src/transport/webtransport.rs", "crates/client/src/webtransport.rs"]),
     ("bincode", &[]),
     ("tokio", &["src", "crates/client/src"]),
     ("loquic_client", &["src/cli"]),

@@ -1,5 +1,7 @@
 //! Where a server is: `https://host[:port]`.
 
+use std::fmt;
+
 use crate::error::Error;
 
 /// The port when the address names none.
@@ -11,6 +13,16 @@ pub(crate) struct Address {
     /// Without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(out, "https://[{host}]:{port}"),
+            false => write!(out, "https://{host}:{port}"),
+        }
+    }
 }
 
 impl Address {
@@ -53,6 +65,13 @@ mod tests {
         assert_eq!(parse("https://127.0.0.1:443/"), Some(("127.0.0.1".into(), 443)));
         assert_eq!(parse("https://[::1]:9000/v1"), Some(("::1".into(), 9000)));
         assert_eq!(parse("https://[::1]"), Some(("::1".into(), 4433)));
+    }
+
+    #[test]
+    fn they_are_written_as_they_are_read() {
+        for text in ["https://example.com:4433", "https://[::1]:9000"] {
+            assert_eq!(Address::parse(text).expect("an address").to_string(), text);
+        }
     }
 
     #[test]

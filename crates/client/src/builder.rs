@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     tls::{self, Trust},
     token::{Identity, TokenError, TokenReason},
+    transport::Transport,
 };
 
 /// Sets a client up. Made by [`Client::builder`].
@@ -21,6 +22,7 @@ pub struct Builder {
     url: String,
     trust: Trust,
     identity: Result<Identity, Error>,
+    transport: Transport,
     endpoint: Option<Endpoint>,
     producer: Option<ProducerId>,
     backoff: Backoff,
@@ -41,6 +43,7 @@ impl Builder {
             url: url.into(),
             trust: Trust::System,
             identity: anonymous(NAME_DEFAULT),
+            transport: Transport::default(),
             endpoint: None,
             producer: None,
             backoff: Backoff::default(),
@@ -93,6 +96,12 @@ impl Builder {
         if accept {
             self.trust = Trust::Anyone;
         }
+        self
+    }
+
+    /// How to get to the server. Default: straight over QUIC.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -156,7 +165,8 @@ impl Builder {
         Ok(Client::start(Config {
             address: Address::parse(&self.url)?,
             endpoints: Endpoints::new(self.endpoint),
-            transport: endpoint::client_config(&self.trust)?,
+            transport: self.transport,
+            quic: endpoint::client_config(&self.trust, self.transport)?,
             identity: self.identity?,
             producer,
             backoff: self.backoff,

@@ -18,6 +18,7 @@ use crate::{
     status::Status,
     sync::{Owned, lock},
     token::Identity,
+    transport::Transport,
 };
 
 /// What the builder was told, checked.
@@ -25,7 +26,8 @@ use crate::{
 pub(crate) struct Config {
     pub(crate) address: Address,
     pub(crate) endpoints: Endpoints,
-    pub(crate) transport: ClientConfig,
+    pub(crate) transport: Transport,
+    pub(crate) quic: ClientConfig,
     pub(crate) identity: Identity,
     pub(crate) producer: ProducerId,
     pub(crate) backoff: Backoff,

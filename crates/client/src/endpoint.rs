@@ -6,12 +6,23 @@ use std::{
     time::Duration,
 };
 
-/// TLS and the transport's parameters; only this file and `quic` look inside.
+/// TLS and the transport's parameters; only this file and those of the transports look inside.
 pub(crate) use quinn::ClientConfig;
 use quinn::{EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{address::Address, error::Error, liveness, quic::Quic, subscription::WINDOW_MIN, sync::lock, tls};
+use crate::{
+    address::Address,
+    error::Error,
+    link::Link,
+    liveness,
+    quic::Quic,
+    subscription::WINDOW_MIN,
+    sync::lock,
+    tls,
+    transport::Transport,
+    webtransport::{self, WebTransport},
+};
 
 /// A UDP socket that clients can share: thousands of sessions over a few sockets, each still with a connection of its
 /// own.
@@ -37,11 +48,9 @@ impl Endpoint {
         self.inner.local_addr().map_err(|error| Error::Connect(error.to_string().into()))
     }
 
-    pub(crate) async fn connect(&self, config: ClientConfig, to: SocketAddr, name: &str) -> Result<Quic, Error> {
+    fn connect(&self, config: ClientConfig, to: SocketAddr, name: &str) -> Result<quinn::Connecting, Error> {
         let to = if self.inner.local_addr().is_ok_and(|local| local.is_ipv6()) { mapped(to) } else { to };
-        let connecting =
-            self.inner.connect_with(config, to, name).map_err(|error| Error::Connect(error.to_string().into()))?;
-        Quic::new(connecting).await
+        self.inner.connect_with(config, to, name).map_err(|error| Error::Connect(error.to_string().into()))
     }
 
     /// Waits until the other side has been told about closed connections, or has had the time to.
@@ -66,12 +75,24 @@ impl Endpoints {
     }
 
     /// Connects to the first of the host's addresses that answers.
-    pub(crate) async fn connect(&self, address: &Address, config: &ClientConfig) -> Result<Quic, Error> {
+    pub(crate) async fn connect(
+        &self,
+        address: &Address,
+        transport: Transport,
+        config: &ClientConfig,
+    ) -> Result<Arc<dyn Link>, Error> {
         let unresolved = |reason| Error::Connect(format!("cannot resolve {}: {reason}", address.host).into());
         let resolved = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
         let mut last = unresolved("it has no address".to_owned());
         for to in resolved.map_err(|error| unresolved(error.to_string()))? {
-            let attempt = async { self.endpoint(to)?.connect(config.clone(), to, &address.host).await };
+            let attempt = async {
+                let connecting = self.endpoint(to)?.connect(config.clone(), to, &address.host)?;
+                let link: Arc<dyn Link> = match transport {
+                    Transport::Quic => Arc::new(Quic::new(connecting).await?),
+                    Transport::WebTransport => Arc::new(WebTransport::new(connecting, address).await?),
+                };
+                Ok(link)
+            };
             match tokio::time::timeout(ATTEMPT_MAX, attempt).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(error)) => last = error,
@@ -102,7 +123,7 @@ impl Endpoints {
     }
 }
 
-/// Longest wait for one address of a host. A handshake takes two round trips; QUIC repeats a lost packet after 1 s.
+/// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three; QUIC repeats a lost packet after 1 s.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
 /// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs
@@ -130,13 +151,13 @@ fn mapped(address: SocketAddr) -> SocketAddr {
 }
 
 /// The transport's side of a connection.
-pub(crate) fn config(tls: rustls::ClientConfig) -> Result<ClientConfig, Error> {
+fn config(tls: rustls::ClientConfig, streams_uni: u32) -> Result<ClientConfig, Error> {
     let crypto =
         quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| Error::Tls(error.to_string().into()))?;
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(streams_uni))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
@@ -181,8 +202,12 @@ const _: () = assert!(CREDIT_BYTES_SUM / WINDOW_MIN >= 256, "the default limit o
 const _: () = assert!(liveness::INTERVAL_MAX.as_secs() * 2 <= IDLE_TIMEOUT.as_secs());
 
 /// What a client needs to connect.
-pub(crate) fn client_config(trust: &tls::Trust) -> Result<ClientConfig, Error> {
-    config(tls::config(trust)?)
+pub(crate) fn client_config(trust: &tls::Trust, transport: Transport) -> Result<ClientConfig, Error> {
+    let streams_uni = match transport {
+        Transport::Quic => 0,
+        Transport::WebTransport => webtransport::STREAMS_UNI,
+    };
+    config(tls::config(trust, transport.alpn())?, streams_uni)
 }
 
 #[cfg(test)]

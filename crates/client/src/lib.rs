@@ -1,4 +1,4 @@
-//! Native client for Loquic: rooms that are ordered, durable logs, over raw QUIC.
+//! Native client for Loquic: rooms that are ordered, durable logs, over raw QUIC or WebTransport.
 //!
 //! ```no_run
 //! use loquic_client::{Client, Event, From};
@@ -58,7 +58,9 @@ mod supervisor;
 mod sync;
 mod tls;
 mod token;
+mod transport;
 mod watch;
+mod webtransport;
 
 pub use crate::{
     backoff::Backoff,
@@ -75,6 +77,7 @@ pub use crate::{
     room::{Room, RoomBuilder},
     status::Status,
     token::{TokenError, TokenProvider, TokenReason},
+    transport::Transport,
     watch::{Watch, Watched},
 };
 pub use loquic_wire::{

@@ -1,5 +1,5 @@
-//! What a transport offers a session. One implementation now, raw QUIC in [`quic`](crate::quic); WebTransport and
-//! WebSocket fit behind the same three traits.
+//! What a transport offers a session. Two implementations now, raw QUIC in [`quic`](crate::quic) and
+//! [`webtransport`](crate::webtransport); WebSocket fits behind the same three traits.
 
 use std::{
     fmt,

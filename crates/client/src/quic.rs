@@ -1,4 +1,4 @@
-//! Raw QUIC as a link. The only place beside `endpoint.rs` that names `quinn`.
+//! Raw QUIC as a link.
 
 use std::{
     pin::pin,
@@ -22,12 +22,16 @@ pub(crate) struct Quic {
 
 impl Quic {
     pub(crate) async fn new(connecting: quinn::Connecting) -> Result<Self, Error> {
-        let connection = connecting.await.map_err(|error| match error_of(&error) {
-            Error::Disconnected(reason) => Error::Connect(reason),
-            other => other,
-        })?;
-        Ok(Self { connection })
+        Ok(Self { connection: established(connecting).await? })
     }
+}
+
+/// The connection once its handshake is done.
+pub(crate) async fn established(connecting: quinn::Connecting) -> Result<quinn::Connection, Error> {
+    connecting.await.map_err(|error| match error_of(&error) {
+        Error::Disconnected(reason) => Error::Connect(reason),
+        other => other,
+    })
 }
 
 impl Link for Quic {
@@ -80,7 +84,7 @@ impl RecvHalf for quinn::RecvStream {
 }
 
 /// What the end of a connection means. Reasons of the protocol travel in frames and never in QUIC's close.
-fn error_of(error: &ConnectionError) -> Error {
+pub(crate) fn error_of(error: &ConnectionError) -> Error {
     match error {
         ConnectionError::TransportError(reason) if is_tls(reason.code) => Error::Tls(reason.to_string().into()),
         ConnectionError::ConnectionClosed(close) if is_tls(close.error_code) => Error::Tls(close.to_string().into()),

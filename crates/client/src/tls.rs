@@ -27,7 +27,7 @@ pub(crate) enum Trust {
 }
 
 /// The configuration of the handshake.
-pub(crate) fn config(trust: &Trust) -> Result<ClientConfig, Error> {
+pub(crate) fn config(trust: &Trust, alpn: &str) -> Result<ClientConfig, Error> {
     let provider = Arc::new(provider());
     let algorithms = provider.signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -42,7 +42,7 @@ pub(crate) fn config(trust: &Trust) -> Result<ClientConfig, Error> {
         }
         Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(pinned(None)).with_no_client_auth(),
     };
-    config.alpn_protocols = vec![loquic_wire::ALPN.as_bytes().to_vec()];
+    config.alpn_protocols = vec![alpn.into()];
     // Early data could be replayed by anyone who recorded it.
     config.enable_early_data = false;
     Ok(config)
@@ -152,12 +152,12 @@ mod tests {
 
     #[test]
     fn a_pem_text_without_certificates_is_an_error() {
-        assert!(matches!(config(&Trust::Authorities(b"nothing".as_slice().into())), Err(Error::Tls(_))));
+        assert!(matches!(config(&Trust::Authorities(b"nothing".as_slice().into()), "x"), Err(Error::Tls(_))));
     }
 
     #[test]
     fn the_cheapest_cipher_is_offered_first() {
-        let config = config(&Trust::Anyone).expect("a configuration");
+        let config = config(&Trust::Anyone, "loquic-1").expect("a configuration");
         assert_eq!(config.crypto_provider().cipher_suites[0], cipher_suite::TLS13_AES_128_GCM_SHA256);
         assert_eq!(config.alpn_protocols, [b"loquic-1"]);
     }

@@ -14,7 +14,7 @@ use crate::{
 #[tokio::test]
 async fn a_protocol_that_is_not_ours_is_refused_in_the_handshake() {
     let world = World::start().await;
-    for protocol in ["h3", "loquic-2", "hq-interop"] {
+    for protocol in ["h2", "loquic-2", "hq-interop"] {
         let tried = Peer::try_connect(address(world.port()), config(tls(protocol), TransportConfig::default())).await;
         match tried.err().expect("no connection") {
             // TLS: no application protocol.
