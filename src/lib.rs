@@ -2,13 +2,15 @@
 //!
 //! `main` calls [`cli`], `cli` reads the [`config`] and starts the [`server`], which puts everything else together:
 //! sessions ([`session`]) over transports ([`transport`]) use rooms ([`room`]); what they publish is ordered by the
-//! [`journal`] and kept in the [`log`].
+//! [`journal`] and kept in the [`log`]. HTTP is in [`api`], and what operators read there in [`metrics`].
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod failpoint;
 pub mod journal;
 pub mod log;
+pub mod metrics;
 pub mod room;
 pub mod server;
 pub mod session;

@@ -33,6 +33,16 @@ pub(crate) struct Serve {
     /// UDP address for QUIC, several times for several [default: every address, port 4433; with --dev 127.0.0.1:4433]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
+    /// TCP address for plain HTTP, the page and the API, several times for several [default: none; with --dev
+    /// 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http_listen: Vec<SocketAddr>,
+    /// TCP address for operators, metrics and health, several times for several [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ops_listen: Vec<SocketAddr>,
+    /// Read the demo page from this directory in place of the one that is built in
+    #[arg(long, value_name = "DIR")]
+    demo_dir: Option<PathBuf>,
     #[command(flatten)]
     logging: Logging,
 }
@@ -42,6 +52,8 @@ pub(crate) struct Serve {
 struct Ready<'a> {
     event: &'static str,
     quic: Vec<String>,
+    http: Vec<String>,
+    ops: Vec<String>,
     data_dir: &'a Path,
     version: &'static str,
     pid: u32,
@@ -53,7 +65,15 @@ const LOG: &str = "info,web_transport_quinn=error";
 impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failed> {
         self.logging.start(LOG)?;
-        let flags = Flags { dev: self.dev, file: self.config, data_dir: self.data_dir, listen: self.listen };
+        let flags = Flags {
+            dev: self.dev,
+            file: self.config,
+            data_dir: self.data_dir,
+            listen: self.listen,
+            http_listen: self.http_listen,
+            ops_listen: self.ops_listen,
+            demo_dir: self.demo_dir,
+        };
         let config = Config::load(&flags)
             .map_err(|problems| Failed::usage(format_args!("the configuration does not hold:\n{problems}")))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,7 +101,7 @@ async fn serve(config: Config) -> Result<Exit, Failed> {
         server = Server::start(config) => server.map_err(Failed::new)?,
         () = signals.next() => return Ok(Exit::Success),
     };
-    print_ready(&server.addresses(), &data_dir)?;
+    print_ready(&server, &data_dir)?;
     signals.next().await;
     tracing::info!(?drain_timeout, "drains; a second signal ends at once");
     tokio::select! {
@@ -93,10 +113,13 @@ async fn serve(config: Config) -> Result<Exit, Failed> {
     }
 }
 
-fn print_ready(addresses: &[SocketAddr], data_dir: &Path) -> Result<(), Failed> {
+fn print_ready(server: &Server, data_dir: &Path) -> Result<(), Failed> {
+    let texts = |addresses: Vec<SocketAddr>| addresses.iter().map(SocketAddr::to_string).collect();
     let ready = Ready {
         event: "ready",
-        quic: addresses.iter().map(SocketAddr::to_string).collect(),
+        quic: texts(server.addresses()),
+        http: texts(server.http_addresses()),
+        ops: texts(server.ops_addresses()),
         data_dir,
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),

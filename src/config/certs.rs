@@ -2,7 +2,10 @@
 //!
 //! A development certificate lives in one file with its key, so that a reader never sees the one without the other, and
 //! only its owner reads it. It is P-256 and valid for less than 14 days, because browsers trust a certificate by its
-//! hash under these conditions only. Half-way it is replaced by a new one.
+//! hash under these conditions only.
+//!
+//! Half-way the next one takes its place. That one is made, and its hash is told, long before: a page that has both
+//! hashes still connects when the node was restarted, or has changed certificates, since the page last asked.
 
 use std::{
     fmt::Write as _,
@@ -24,12 +27,20 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
     /// SHA-256 of the first certificate's DER.
     pub hash: [u8; 32],
+    /// The same of the certificate that will follow, as far as that is known: of development certificates.
+    pub next_hash: Option<[u8; 32]>,
 }
 
 impl Identity {
     /// The hash as browsers and `/v1/info` write it.
     pub fn hash_base64(&self) -> String {
         BASE64_STANDARD.encode(self.hash)
+    }
+
+    /// What a browser is told to trust, now and next. Nothing for an operator's certificate: browsers take a hash only
+    /// for one of less than 14 days, and trust that one by its issuer.
+    pub fn trusted_hashes(&self) -> Vec<String> {
+        self.next_hash.map_or_else(Vec::new, |next| vec![self.hash_base64(), BASE64_STANDARD.encode(next)])
     }
 }
 
@@ -62,17 +73,23 @@ pub enum CertError {
 /// The file of a development certificate and its key within its directory.
 pub const DEV_FILE: &str = "dev.pem";
 
+/// The same of the development certificate that follows.
+pub const DEV_NEXT_FILE: &str = "dev-next.pem";
+
 /// Before now, so that a client whose clock is behind takes it.
 const DEV_NOT_BEFORE: Duration = Duration::from_secs(60 * 60);
 
 /// How long a development certificate is valid. Browsers take 14 days at most; the hour before counts as well.
 const DEV_VALIDITY: Duration = Duration::from_secs(13 * 24 * 60 * 60);
 
+/// How long it is served: half of that, so that a hash that a client was given holds for days.
+const DEV_SERVED: Duration = Duration::from_secs(DEV_VALIDITY.as_secs() / 2);
+
 /// Names and addresses of a development certificate.
 const DEV_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The text before the PEM sections; readers of PEM skip it.
-const DEV_HEAD: &str = "loquic development certificate and key, not for production; made at Unix time ";
+const DEV_HEAD: &str = "loquic development certificate and key, not for production; served from Unix time ";
 
 /// Reads the operator's certificate and key.
 pub fn read(certificate: &Path, key: &Path) -> Result<Identity, CertError> {
@@ -89,39 +106,57 @@ pub fn read(certificate: &Path, key: &Path) -> Result<Identity, CertError> {
     Ok(identity(chain, key))
 }
 
-/// The development certificate of this directory: the one that is there, or a new one if there is none, it cannot be
-/// read, or half its time is over.
+/// The development certificate of this directory: the one that is there, the next one if half the time of that is over,
+/// or a new one if neither can be used. The one that follows it is made as well.
 pub fn dev_certificate(dir: &Path) -> Result<Identity, CertError> {
     dev_certificate_at(dir, SystemTime::now())
 }
 
 fn dev_certificate_at(dir: &Path, now: SystemTime) -> Result<Identity, CertError> {
-    let path = dir.join(DEV_FILE);
-    if let Some(identity) = read_dev(&path, now) {
-        return Ok(identity);
+    // The file has whole seconds.
+    let now = Duration::from_secs(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
+    let (path, next_path) = (dir.join(DEV_FILE), dir.join(DEV_NEXT_FILE));
+    let mut current = current(&path, now);
+    if current.is_none() {
+        // What follows is written over what it follows, and not moved there, so that two processes may both do it.
+        let text = if let Some(next) = self::current(&next_path, now) { next.text } else { make_dev(now)? };
+        write_private(dir, &path, &text)?;
+        current = self::current(&path, now);
     }
-    let existed = path.exists();
-    let text = make_dev(now)?;
-    let write_error = |source| CertError::Write { path: path.clone(), source };
-    match write_private(dir, &path, &text, existed) {
-        Ok(()) => {}
-        // Another process was faster; both serve its certificate.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(write_error(error)),
+    let current = current.ok_or_else(|| vanished(&path))?;
+    let follows = current.from + DEV_SERVED;
+    let mut next = read_dev(&next_path).filter(|next| next.from == follows);
+    if next.is_none() {
+        write_private(dir, &next_path, &make_dev(follows)?)?;
+        next = read_dev(&next_path);
     }
-    read_dev(&path, now).ok_or_else(|| write_error(io::Error::other("it is not there after writing")))
+    let next = next.ok_or_else(|| vanished(&next_path))?;
+    Ok(Identity { next_hash: Some(next.identity.hash), ..current.identity })
 }
 
-fn read_dev(path: &Path, now: SystemTime) -> Option<Identity> {
-    let text = std::fs::read(path).ok()?;
-    let head = std::str::from_utf8(text.split(|byte| *byte == b'\n').next()?).ok()?;
-    let made = Duration::from_secs(head.strip_prefix(DEV_HEAD)?.parse().ok()?);
-    let age = now.duration_since(UNIX_EPOCH).ok()?.checked_sub(made)?;
-    if age > DEV_VALIDITY / 2 {
-        return None;
-    }
-    let certificate = CertificateDer::from_pem_slice(&text).ok()?;
-    Some(identity(vec![certificate], PrivateKeyDer::from_pem_slice(&text).ok()?))
+/// A development certificate as it is kept.
+struct Kept {
+    /// Since when, or from when on, it is served; Unix time.
+    from: Duration,
+    text: String,
+    identity: Identity,
+}
+
+/// The certificate in this file if it is its time.
+fn current(path: &Path, now: Duration) -> Option<Kept> {
+    read_dev(path).filter(|kept| kept.from <= now && now <= kept.from + DEV_SERVED)
+}
+
+fn read_dev(path: &Path) -> Option<Kept> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let from = Duration::from_secs(text.lines().next()?.strip_prefix(DEV_HEAD)?.parse().ok()?);
+    let certificate = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
+    let identity = identity(vec![certificate], PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?);
+    Some(Kept { from, text, identity })
+}
+
+fn vanished(path: &Path) -> CertError {
+    CertError::Write { path: path.into(), source: io::Error::other("it is not there after writing") }
 }
 
 fn identity(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Identity {
@@ -129,14 +164,15 @@ fn identity(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) ->
     if let Some(first) = chain.first() {
         hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, first).as_ref());
     }
-    Identity { chain, key, hash }
+    Identity { chain, key, hash, next_hash: None }
 }
 
-fn make_dev(now: SystemTime) -> Result<String, CertError> {
+fn make_dev(from: Duration) -> Result<String, CertError> {
+    let not_before = UNIX_EPOCH + from - DEV_NOT_BEFORE;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
-    params.not_before = (now - DEV_NOT_BEFORE).into();
-    params.not_after = (now - DEV_NOT_BEFORE + DEV_VALIDITY).into();
+    params.not_before = not_before.into();
+    params.not_after = (not_before + DEV_VALIDITY).into();
     params.distinguished_name.push(DnType::CommonName, "loquic development");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     for name in DEV_NAMES {
@@ -146,24 +182,31 @@ fn make_dev(now: SystemTime) -> Result<String, CertError> {
         });
     }
     let certificate = params.self_signed(&key)?;
-    let made = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut text = format!("{DEV_HEAD}{made}\n");
+    let mut text = format!("{DEV_HEAD}{}\n", from.as_secs());
     // Writing to a String does not fail.
     let _ = write!(text, "{}{}", certificate.pem(), key.serialize_pem());
     Ok(text)
 }
 
-/// Writes a file that only its owner reads, whole or not at all. Without `replace`, one that is already there stays.
-fn write_private(dir: &Path, path: &Path, text: &str, replace: bool) -> io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    // Such files are made with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    match replace {
-        true => file.persist(path).map(drop).map_err(|error| error.error),
-        false => file.persist_noclobber(path).map(drop).map_err(|error| error.error),
-    }
+/// Writes a file that only its owner reads, whole or not at all. If there was none and another process is faster, that
+/// one's stays, and both serve it.
+fn write_private(dir: &Path, path: &Path, text: &str) -> Result<(), CertError> {
+    let written = || -> io::Result<()> {
+        let existed = path.exists();
+        std::fs::create_dir_all(dir)?;
+        // Such files are made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        if existed {
+            return file.persist(path).map(drop).map_err(|error| error.error);
+        }
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => Ok(()),
+        }
+    };
+    written().map_err(|source| CertError::Write { path: path.into(), source })
 }
 
 #[cfg(test)]
@@ -171,16 +214,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_development_certificate_is_kept_then_renewed() {
+    fn a_development_certificate_is_kept_then_followed_by_the_one_that_was_announced() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("made");
         // Whole seconds, as the file has them.
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let first = dev_certificate_at(&dir, now).unwrap();
-        assert_eq!(first.hash, dev_certificate_at(&dir, now + DEV_VALIDITY / 2).unwrap().hash);
-        let renewed = dev_certificate_at(&dir, now + DEV_VALIDITY / 2 + Duration::from_secs(2)).unwrap();
-        assert_ne!(first.hash, renewed.hash);
+        let at = |time| dev_certificate_at(&dir, time).unwrap();
+        let first = at(now);
         assert_eq!(first.hash_base64().len(), 44);
+        let again = at(now + DEV_SERVED);
+        assert_eq!((again.hash, again.next_hash), (first.hash, first.next_hash));
+        let second = at(now + DEV_SERVED + Duration::from_secs(1));
+        assert_eq!(Some(second.hash), first.next_hash, "the one that was announced");
+        assert_eq!(at(now + 2 * DEV_SERVED).next_hash, second.next_hash, "until half of its own time is over");
+        let third = at(now + 2 * DEV_SERVED + Duration::from_secs(1));
+        assert_eq!(Some(third.hash), second.next_hash);
+        // After a long rest neither is good any more.
+        let late = at(now + 9 * DEV_SERVED);
+        assert!(late.hash != third.hash && Some(late.hash) != third.next_hash);
+        // A clock that was set back does not serve a certificate that is not valid yet.
+        assert_ne!(at(now).hash, late.hash);
+        assert_eq!(first.trusted_hashes(), [first.hash_base64(), second.hash_base64()]);
+    }
+
+    #[test]
+    fn both_are_short_enough_for_browsers_and_valid_while_they_are_served() {
+        let now = Duration::from_secs(1_800_000_000);
+        let validity = DEV_VALIDITY.as_secs();
+        assert!(validity <= 14 * 24 * 60 * 60);
+        // The last moment at which one is served is well before its end, and the first well behind its start.
+        assert!(DEV_SERVED + DEV_NOT_BEFORE < DEV_VALIDITY);
+        assert!(make_dev(now).unwrap().starts_with(&format!("{DEV_HEAD}{}\n", now.as_secs())));
     }
 
     #[cfg(unix)]
@@ -192,9 +256,15 @@ mod tests {
         std::fs::write(&path, "rubbish").unwrap();
         dev_certificate(dir.path()).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the certificate and the next one");
+        let next = dir.path().join(DEV_NEXT_FILE);
+        assert_eq!(std::fs::metadata(&next).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&next, "rubbish").unwrap();
+        let hashes = dev_certificate(dir.path()).unwrap().trusted_hashes();
+        assert_eq!(dev_certificate(dir.path()).unwrap().trusted_hashes(), hashes);
         // The same file serves as the operator's two.
-        assert_eq!(read(&path, &path).unwrap().chain.len(), 1);
+        let read = read(&path, &path).unwrap();
+        assert_eq!((read.chain.len(), read.trusted_hashes()), (1, Vec::new()));
     }
 
     #[test]

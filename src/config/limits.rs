@@ -68,6 +68,40 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long clients are told to wait before they come back to a node that restarts.
 pub const RESTART_DELAY: Duration = Duration::from_millis(500);
 
+// HTTP --------------------------------------------------------------------------------------------------------------
+
+/// Connections to one HTTP address. One more waits in the kernel's backlog; those who say nothing make room within
+/// `HTTP_TIMEOUT`. At most `HTTP_HEAD_BYTES_MAX` and an answer each.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+
+/// Bytes of a request's first line and headers; more are answered with 431.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of a request; more are answered with 431.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// How long the head of a request may take, and how long a client may take nothing of an answer; then the connection
+/// is closed. A connection on which no request follows is closed after it as well.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long requests that are being answered may take when the node stops.
+pub const HTTP_CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long no connection is accepted after one could not be, because the process has no file descriptors left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of a file of the demo page's directory; a longer one is not served.
+pub const PAGE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Entries of the demo page's directory that are looked through for a request; a file past them is not served.
+pub const PAGE_FILES_MAX: usize = 1_024;
+
+// Certificates ------------------------------------------------------------------------------------------------------
+
+/// How often the node looks whether its development certificate has to be followed by the next one. Short beside the
+/// days for which both are good.
+pub const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 // Streams -----------------------------------------------------------------------------------------------------------
 
 /// Streams a client may have open at first. quinn allocates for each allowed stream (2 KiB or so), therefore the limit

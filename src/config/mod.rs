@@ -23,11 +23,11 @@ pub use policy::{Class, Level, Policy};
 pub use print::print;
 pub use problem::{Place, Problem, Problems};
 pub use rooms::Rooms;
-pub use sections::{Limits, Log, Runtime, Timeouts};
+pub use sections::{Advertise, Limits, Log, Runtime, Timeouts};
 
 use layers::Layers;
 use origin::Origin;
-use sections::{Auth, Listen, Node, Origins, Tls};
+use sections::{Auth, Demo, Listen, Node, Origins, Tls};
 use setting::Raw;
 
 /// Where `serve --dev` listens: only this machine gets in, under any name it likes.
@@ -35,6 +35,9 @@ const DEV_LISTEN: &str = "127.0.0.1:4433";
 
 /// From where pages get in with `--dev`: from any server on this machine.
 const DEV_ORIGINS: [&str; 2] = ["http://localhost:*", "http://127.0.0.1:*"];
+
+/// Where `serve --dev` serves the page.
+const DEV_LISTEN_HTTP: &str = "127.0.0.1:8080";
 
 /// Where development certificates live, in the working directory, unless somebody says otherwise.
 pub const DEV_CERTS_DIR: &str = "certs";
@@ -46,6 +49,14 @@ pub struct Config {
     pub dev: bool,
     /// UDP addresses for QUIC; at least one.
     pub quic: Vec<SocketAddr>,
+    /// TCP addresses for plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// TCP addresses for operators.
+    pub ops: Vec<SocketAddr>,
+    /// Where clients are told to find the node.
+    pub advertise: Advertise,
+    /// Where the demo page is read from, in place of the one that is built in.
+    pub demo_dir: Option<PathBuf>,
     /// The node's name.
     pub node: Arc<str>,
     /// The directory with every room's log.
@@ -103,6 +114,12 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `--listen`, as often as it was given.
     pub listen: Vec<SocketAddr>,
+    /// `--http-listen`, as often as it was given.
+    pub http_listen: Vec<SocketAddr>,
+    /// `--ops-listen`, as often as it was given.
+    pub ops_listen: Vec<SocketAddr>,
+    /// `--demo-dir`.
+    pub demo_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -123,6 +140,7 @@ impl Config {
             // Only defaults: who writes addresses or origins into a file means them.
             layers.set("listen.quic", Raw::Text(DEV_LISTEN.into()), Place::Flag("--dev"));
             layers.set("origins.allow", Raw::Text(DEV_ORIGINS.join(",")), Place::Flag("--dev"));
+            layers.set("listen.http", Raw::Text(DEV_LISTEN_HTTP.into()), Place::Flag("--dev"));
         }
         if let Some((path, text)) = file {
             layers.add_file(&path, &text).map_err(|problem| Problems(vec![problem]))?;
@@ -134,18 +152,27 @@ impl Config {
         if let Some(dir) = &flags.data_dir {
             layers.set("node.data_dir", Raw::Text(dir.to_string_lossy().into_owned()), Place::Flag("--data-dir"));
         }
-        if !flags.listen.is_empty() {
-            let addresses = flags.listen.iter().map(|address| Raw::Text(address.to_string())).collect();
-            layers.set("listen.quic", Raw::List(addresses), Place::Flag("--listen"));
+        let listen = [
+            ("listen.quic", &flags.listen, "--listen"),
+            ("listen.http", &flags.http_listen, "--http-listen"),
+            ("listen.ops", &flags.ops_listen, "--ops-listen"),
+        ];
+        for (key, addresses, flag) in listen.into_iter().filter(|(_, addresses, _)| !addresses.is_empty()) {
+            let addresses = addresses.iter().map(|address| Raw::Text(address.to_string())).collect();
+            layers.set(key, Raw::List(addresses), Place::Flag(flag));
         }
         Self::validate(layers, flags)
     }
 
-    /// The configuration of `serve --dev --data-dir DIR` on a free port, without a file or environment: for tests.
+    /// The configuration of `serve --dev --data-dir DIR` on free ports, without a file or environment: for tests.
     pub fn dev(data_dir: &Path) -> Self {
         Self {
             dev: true,
             quic: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            http: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ops: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            advertise: Advertise::default(),
+            demo_dir: None,
             node: "dev".into(),
             data_dir: data_dir.into(),
             identity: IdentitySource::Development(data_dir.join(DEV_CERTS_DIR)),
@@ -162,9 +189,14 @@ impl Config {
     fn validate(mut layers: Layers, flags: &Flags) -> Result<Self, Problems> {
         let node = Node::read(&mut layers);
         let tls = Tls::read(&mut layers);
+        let listen = Listen::read(&mut layers);
         let config = Self {
             dev: flags.dev,
-            quic: Listen::read(&mut layers).quic,
+            quic: listen.quic,
+            http: listen.http,
+            ops: listen.ops,
+            advertise: Advertise::read(&mut layers),
+            demo_dir: flags.demo_dir.clone().or(Demo::read(&mut layers).dir),
             node: node.name.unwrap_or_else(host_name),
             // A path need not be Unicode, a layer's text is.
             data_dir: flags.data_dir.clone().unwrap_or(node.data_dir),

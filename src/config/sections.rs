@@ -9,7 +9,10 @@ use super::{
     layers::Layers,
     limits,
     origin::Origin,
-    setting::{Addresses, Count, Directory, Documented, File, Flag, Name, OriginList, Setting, Size, Span, Workers},
+    setting::{
+        Addresses, AddressesOrNone, Count, Directory, Documented, File, Flag, Name, OriginList, Setting, Size, Span,
+        Urls, Workers,
+    },
 };
 
 /// One key, as far as the documentation needs it.
@@ -82,6 +85,19 @@ sections! {
         /// UDP addresses for QUIC. Port 0 takes any free port; `serve` prints the one it got.
         /// With --dev the default is 127.0.0.1:4433, which only this machine reaches.
         quic: Vec<SocketAddr> = Addresses(&["[::]:4433"]);
+        /// TCP addresses for plain HTTP: the demo page and the HTTP API, for development on this machine. Requests have
+        /// to name localhost, 127.0.0.1 or [::1] as their host. With --dev the default is 127.0.0.1:8080.
+        http: Vec<SocketAddr> = AddressesOrNone(&[]);
+        /// TCP addresses for operators: /metrics, /healthz, /readyz. Not for clients; the same hosts as for http.
+        ops: Vec<SocketAddr> = AddressesOrNone(&["127.0.0.1:9090"]);
+    }
+
+    /// Where clients are told to find the node, if not at the addresses it listens on: what GET /v1/info gives out.
+    advertise: Advertise {
+        /// For WebTransport. In production the port is best 443, which the fewest networks block.
+        webtransport: Vec<String> = Urls("https://loquic.example.com/v1");
+        /// For raw QUIC.
+        quic: Vec<String> = Urls("https://loquic.example.com");
     }
 
     /// What the node is, and where it keeps its rooms.
@@ -114,6 +130,12 @@ sections! {
         allow: Vec<Origin> = OriginList;
     }
 
+    /// The demo page of the plain HTTP port.
+    demo: Demo {
+        /// Directory to read the page from, anew for each request, in place of the page that is built in.
+        dir: Option<PathBuf> = File("clients/web/demo/dist");
+    }
+
     /// How much of everything. What is past a limit is refused with a code that says so.
     limits: Limits {
         /// Sessions on this node; about 50 KB each when idle.
@@ -139,6 +161,8 @@ sections! {
         /// What all clients together may have beyond the minimum. More of it is faster for many clients that are far
         /// away and behind.
         send_windows_max: u64 = Size(limits::SEND_WINDOWS_MAX, 0..=1024 * GIB as u64);
+        /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each.
+        http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);
     }
 
     /// How long the server waits.
@@ -151,6 +175,8 @@ sections! {
         ping: Duration = Span(limits::PING_INTERVAL, SECOND..=HOUR);
         /// For anything at all from a client; then the connection is dropped. At least twice `ping`.
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
+        /// For an HTTP client to send the head of a request, the next one included, and to take some of an answer.
+        http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
         /// For sessions to leave when the server is asked to stop.
         drain: Duration = Span(limits::DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
     }

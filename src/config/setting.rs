@@ -278,7 +278,7 @@ impl Documented for File {
     }
 
     fn allowed(&self) -> String {
-        "a path to a file".into()
+        "a path".into()
     }
 }
 
@@ -372,6 +372,78 @@ impl Documented for OriginList {
 
     fn allowed(&self) -> String {
         "origins like \"https://chat.example.com\" or \"http://localhost:*\", without a path".into()
+    }
+}
+
+/// Addresses to listen on, or none.
+pub(crate) struct AddressesOrNone(pub(crate) &'static [&'static str]);
+
+impl Setting for AddressesOrNone {
+    type Value = Vec<SocketAddr>;
+
+    fn read(&self, raw: &Raw) -> Result<Vec<SocketAddr>, String> {
+        match raw {
+            Raw::List(items) if items.is_empty() => Ok(Vec::new()),
+            Raw::Text(text) if text.is_empty() => Ok(Vec::new()),
+            raw => Addresses(self.0).read(raw).or_else(|_| mismatch(raw, self)),
+        }
+    }
+
+    fn default(&self) -> Vec<SocketAddr> {
+        Addresses(self.0).default()
+    }
+}
+
+impl Documented for AddressesOrNone {
+    fn example(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn allowed(&self) -> String {
+        "a list of ADDRESS:PORT, like [\"127.0.0.1:8080\"] (no host names), or [] for none".into()
+    }
+}
+
+/// URLs that are handed on as they are; none unless they are written. Holds an example.
+pub(crate) struct Urls(pub(crate) &'static str);
+
+impl Setting for Urls {
+    type Value = Vec<String>;
+
+    fn read(&self, raw: &Raw) -> Result<Vec<String>, String> {
+        let texts: Vec<&str> = match raw {
+            Raw::Text(text) => text.split(',').map(str::trim).collect(),
+            Raw::List(items) => items.iter().map(|item| if let Raw::Text(t) = item { t } else { "" }).collect(),
+            _ => return mismatch(raw, self),
+        };
+        match texts.iter().find(|text| !is_https(text)) {
+            Some(wrong) => mismatch(&Raw::Text((*wrong).into()), self),
+            None => Ok(texts.into_iter().map(str::to_owned).collect()),
+        }
+    }
+
+    fn default(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Whether it looks like one: what follows the scheme is for clients to make sense of.
+fn is_https(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://") else { return false };
+    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl Documented for Urls {
+    fn example(&self) -> String {
+        format!("[{:?}]", self.0)
+    }
+
+    fn has_default(&self) -> bool {
+        false
+    }
+
+    fn allowed(&self) -> String {
+        format!("a list of https URLs, like {}", self.example())
     }
 }
 

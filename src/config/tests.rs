@@ -36,6 +36,8 @@ fn complains(text: &str, expected: &str) {
 fn it_starts_with_no_configuration() {
     let config = Config::load_with(&dev(), std::iter::empty()).unwrap();
     assert_eq!(config.quic, [SocketAddr::from(([127, 0, 0, 1], 4433))]);
+    assert_eq!(config.http, [SocketAddr::from(([127, 0, 0, 1], 8080))]);
+    assert_eq!(config.ops, [SocketAddr::from(([127, 0, 0, 1], 9090))]);
     assert!(config.danger_accept_any_name);
     assert_eq!(config.identity, IdentitySource::Development("certs".into()));
     assert_eq!(config.data_dir, Path::new("data"));
@@ -59,10 +61,16 @@ fn flags_over_environment_over_file_over_dev_over_defaults() {
     assert_eq!(with_environment.data_dir, Path::new("from-environment"));
 
     let listen = vec!["[::1]:2".parse().unwrap(), "127.0.0.1:3".parse().unwrap()];
-    let flags = Flags { data_dir: Some("from-flag".into()), listen: listen.clone(), ..dev() };
+    let flags = Flags {
+        data_dir: Some("from-flag".into()),
+        listen: listen.clone(),
+        http_listen: listen.clone(),
+        ops_listen: listen.clone(),
+        ..dev()
+    };
     let with_flags = load(file, &environment, flags).unwrap();
     assert_eq!(with_flags.data_dir, Path::new("from-flag"));
-    assert_eq!(with_flags.quic, listen);
+    assert_eq!((&with_flags.quic, &with_flags.http, &with_flags.ops), (&listen, &listen, &listen));
     assert_eq!(with_flags.limits.rooms_max, 20);
 }
 
@@ -77,11 +85,18 @@ fn every_type_reads_from_the_environment() {
         ("LOQUIC_TLS__KEY", "b.pem"),
         ("LOQUIC_NODE__NAME", "n1"),
         ("LOQUIC_RUNTIME__WORKERS", "3"),
+        ("LOQUIC_LISTEN__HTTP", ""),
+        ("LOQUIC_LISTEN__OPS", "127.0.0.1:3,127.0.0.1:4"),
+        ("LOQUIC_ADVERTISE__QUIC", "https://a.example, https://b.example:443"),
+        ("LOQUIC_DEMO__DIR", "dist"),
         ("LOQUIC_SERVICE_HOST", "10.0.0.1"),
         ("LOQUIC_LOG", "debug"),
     ];
     let config = load("", &environment, Flags::default()).unwrap();
     assert_eq!(config.quic.len(), 2);
+    assert_eq!((config.http.len(), config.ops.len()), (0, 2), "no page without --dev");
+    assert_eq!(config.advertise.quic, ["https://a.example", "https://b.example:443"]);
+    assert_eq!(config.demo_dir.as_deref(), Some(Path::new("dist")));
     assert_eq!(config.timeouts.drain, Duration::from_secs(90));
     assert_eq!(config.limits.payload_bytes_max, 100 * 1024);
     assert_eq!(config.runtime.workers, 3);
@@ -157,13 +172,13 @@ fn unknown_keys_are_named_with_place_and_nearest() {
     complains("[node]\nport = 1\n", ":2: node.port is not a key\n    [node] has name, data_dir.");
     complains(
         "[http]\n",
-        ":1: [http] is not a section\n    The sections are listen, node, tls, auth, origins, limits, timeouts, log, \
-         runtime, rooms.",
+        ":1: [http] is not a section\n    The sections are listen, advertise, node, tls, auth, origins, demo, limits, \
+         timeouts, log, runtime, rooms.",
     );
     complains(
         "port = 1",
-        ":1: port is not a key; every key is in a section\n    The sections are listen, node, tls, auth, origins, \
-         limits, timeouts, log, runtime, rooms.",
+        ":1: port is not a key; every key is in a section\n    The sections are listen, advertise, node, tls, auth, \
+         origins, demo, limits, timeouts, log, runtime, rooms.",
     );
     complains(
         "[[rooms]]\npattern = '**'\nlevle = 'disk'\n",
@@ -226,6 +241,16 @@ fn values_out_of_bounds_say_what_they_must_be() {
         "[listen]\nquic = []",
         ":2: listen.quic is a list, but must be one or more of ADDRESS:PORT, like \"127.0.0.1:4433\" or \"[::]:4433\" \
          (no host names)",
+    );
+    complains(
+        "[listen]\nhttp = ['localhost:80']",
+        ":2: listen.http is a list, but must be a list of ADDRESS:PORT, like [\"127.0.0.1:8080\"] (no host names), or [] \
+         for none",
+    );
+    complains(
+        "[advertise]\nquic = ['https://good.example', 'http://bad.example']",
+        ":2: advertise.quic is \"http://bad.example\", but must be a list of https URLs, like \
+         [\"https://loquic.example.com\"]",
     );
     complains("[node]\nname = 'a b'", ":2: node.name is \"a b\", but must be 1 to 64 letters, digits, '-' or '_'");
     complains("[node]\ndata_dir = ''", ":2: node.data_dir is \"\", but must be a path");

@@ -5,7 +5,7 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +13,7 @@ use std::{
 use loquic_wire::Time;
 use tracing::{error, info, warn};
 
-use super::{Applier, Refusing};
+use super::{Applier, Refusing, Stats};
 use crate::{
     config::limits,
     log::{MarkFile, Store, StoreError, disk},
@@ -33,6 +33,8 @@ pub struct Options {
     pub disk_free_min: u64,
     /// The mark file.
     pub mark: Option<MarkFile>,
+    /// What the thread counts.
+    pub stats: Arc<Stats>,
 }
 
 /// The running thread.
@@ -105,10 +107,13 @@ impl<A: Applier> Turn<A> {
             return self.fail(&error);
         }
         self.applier.written();
-        if applied.sync
-            && let Err(error) = self.store.sync()
-        {
-            return self.fail(&error);
+        self.options.stats.add_batch(&applied.batch);
+        if applied.sync {
+            let begun = Instant::now();
+            if let Err(error) = self.store.sync() {
+                return self.fail(&error);
+            }
+            self.options.stats.syncs.add(begun.elapsed());
         }
         crate::failpoint!("journal::before_ack");
         self.applier.synced();
@@ -126,8 +131,14 @@ impl<A: Applier> Turn<A> {
             Refusing::Poisoned => ", restart the node once the disk is in order",
         });
         self.poisoned = true;
-        self.refusing = Some(refusing);
+        self.options.stats.failures.fetch_add(1, Ordering::Relaxed);
+        self.refuse(Some(refusing));
         self.applier.failed(refusing);
+    }
+
+    fn refuse(&mut self, refusing: Option<Refusing>) {
+        self.refusing = refusing;
+        self.options.stats.set_refusing(refusing);
     }
 
     fn housekeep(&mut self) {
@@ -163,7 +174,7 @@ impl<A: Applier> Turn<A> {
         match self.refusing {
             None if low => {
                 warn!(free, minimum, "the disk is nearly full: publishes are refused, reads go on");
-                self.refusing = Some(Refusing::DiskFull);
+                self.refuse(Some(Refusing::DiskFull));
             }
             Some(Refusing::DiskFull) if !low => self.take_again(),
             _ => {}
@@ -185,7 +196,7 @@ impl<A: Applier> Turn<A> {
             self.poisoned = false;
         }
         info!("the disk has room again: publishes are taken");
-        self.refusing = None;
+        self.refuse(None);
     }
 
     fn end(&mut self) -> Ended {

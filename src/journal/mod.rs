@@ -6,10 +6,12 @@
 
 pub mod local;
 mod op;
+mod stats;
 
 use loquic_wire::Time;
 
 pub use op::{Batch, Item, Op, RoomKey};
+pub use stats::{Stats, Times};
 
 use crate::log::{self, StoreError};
 
@@ -54,7 +56,7 @@ pub struct Applied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusing {
     /// The disk is nearly full, or was found full; they are taken again when there is room.
-    DiskFull,
+    DiskFull = 1,
     /// A write or a sync failed; they are taken again after a restart.
     Poisoned,
 }

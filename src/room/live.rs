@@ -206,6 +206,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        self.context.stats.rooms_closed.fetch_add(1, Ordering::Relaxed);
         self.context.tails.add(self.view.get_mut().tail.bytes(), 0);
     }
 }
@@ -251,6 +252,11 @@ impl Tails {
         Self { held: AtomicUsize::new(0), one_max, all_max }
     }
 
+    /// What they hold now.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     fn add(&self, before: usize, after: usize) {
         if after >= before {
             self.held.fetch_add(after - before, Ordering::Relaxed);
@@ -261,6 +267,6 @@ impl Tails {
 
     /// What one tail may hold now: its own budget, or a page when all together hold too much.
     fn budget(&self) -> usize {
-        if self.held.load(Ordering::Relaxed) > self.all_max { limits::PAGE_BYTES_MAX } else { self.one_max }
+        if self.bytes() > self.all_max { limits::PAGE_BYTES_MAX } else { self.one_max }
     }
 }

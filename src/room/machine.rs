@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Instant,
 };
 
@@ -184,6 +184,7 @@ impl Machine {
             forget_from: Vec::new(),
         };
         held.live.insert(key.clone(), live);
+        self.context.stats.rooms_opened.fetch_add(1, Ordering::Relaxed);
         self.next_handle = self.next_handle.checked_add(1).unwrap_or(1);
         Ok(room)
     }

@@ -53,7 +53,10 @@ use self::{
 };
 use crate::{
     config::limits,
-    journal::local::{self, Ended, Local},
+    journal::{
+        self,
+        local::{self, Ended, Local},
+    },
     log::{
         self, MarkFile, Store, StoreError, keys,
         rows::{Policy, RoomRow},
@@ -105,6 +108,12 @@ impl Default for Options {
 pub struct Stats {
     /// Publishes refused because a room's inbox was full.
     pub overloaded: AtomicU64,
+    /// Rooms brought into memory.
+    pub rooms_opened: AtomicU64,
+    /// Rooms that have left memory.
+    pub rooms_closed: AtomicU64,
+    /// What the journal counts.
+    pub journal: Arc<journal::Stats>,
 }
 
 /// What all rooms of a node share.
@@ -169,7 +178,8 @@ impl Rooms {
         let (machine, opening) = Machine::open(context.clone(), clean, local::now())?;
         store.write(&opening)?;
         store.sync()?;
-        let options = local::Options { directory: place.directory, disk_free_min: options.disk_free_min, mark };
+        let (disk_free_min, stats) = (options.disk_free_min, context.stats.journal.clone());
+        let options = local::Options { directory: place.directory, disk_free_min, mark, stats };
         let thread = Local::start(machine, Waiting(context.clone()), store, options)
             .map_err(|error| StoreError::Failed(format!("cannot start the journal's thread: {error}")))?;
         Ok((Self { context: context.clone() }, Journal { context, thread }))
@@ -237,6 +247,11 @@ impl Rooms {
     /// The counters.
     pub fn stats(&self) -> &Stats {
         &self.context.stats
+    }
+
+    /// Bytes that the tails of all rooms hold.
+    pub fn tails_bytes(&self) -> usize {
+        self.context.tails.bytes()
     }
 }
 

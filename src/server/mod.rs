@@ -1,6 +1,9 @@
 //! The one place where everything is put together, in one order, and taken apart in the reverse one.
 
 mod options;
+mod ports;
+mod renewal;
+mod status;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,9 +12,10 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
+    api::{self, Info, Listener, Page},
     config::{
         Config,
         certs::{CertError, Identity},
@@ -19,13 +23,19 @@ use crate::{
     },
     journal::local::Ended,
     log::{Directory, DirectoryError, MarkFile, Rocks, StoreError},
+    metrics::Metrics,
     room::{Journal, Place, Rooms},
     session::{self, auth::DangerAdmitEverybody},
     transport::{
         Link,
-        endpoint::{BindError, Endpoint, Serve},
+        endpoint::{Endpoint, Serve},
         tls::Certificates,
     },
+};
+
+use self::{
+    ports::{bind_http, bind_quic},
+    status::Status,
 };
 
 /// A running node.
@@ -37,7 +47,19 @@ pub struct Server {
     endpoints: Vec<Arc<Endpoint>>,
     serving: JoinSet<()>,
     stop: Vec<oneshot::Sender<()>>,
+    http: Http,
+    status: Arc<Status>,
     drain_timeout: Duration,
+    /// Goes on as long as the server is there.
+    _renewal: JoinSet<()>,
+}
+
+/// The HTTP ports and their tasks.
+struct Http {
+    page: Vec<Arc<Listener>>,
+    ops: Vec<Arc<Listener>>,
+    serving: JoinSet<()>,
+    stop: Vec<oneshot::Sender<()>>,
 }
 
 /// Why a node does not start.
@@ -70,23 +92,41 @@ pub enum StartError {
     },
     /// A port.
     #[error(
-        "cannot listen on UDP {address}: {error}; is another program using the port? Choose another one with --listen"
+        "cannot listen on {protocol} {address}: {error}; is another program using the port? Choose another one with {flag}"
     )]
     Listen {
+        /// UDP or TCP.
+        protocol: &'static str,
         /// Which one.
         address: SocketAddr,
         /// Why not.
         error: String,
+        /// What sets the address.
+        flag: &'static str,
+    },
+    /// The demo page.
+    #[error(
+        "cannot read the demo page from {path}: {error}; build it first, or name another directory with --demo-dir"
+    )]
+    Page {
+        /// From where.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
     },
 }
 
 impl Server {
     /// Starts a node: first what can refuse to start, then the log, then the ports. Must be called inside a runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let Identity { chain, key, .. } = config.identity.load()?;
+        let identity = config.identity.load()?;
+        let hashes = identity.trusted_hashes();
+        let Identity { chain, key, .. } = identity;
         let certificates = Certificates::new(chain, key)?;
+        let page = open_page(&config)?;
         let directory = Directory::open(&config.data_dir, || config.node.to_string())?;
-        let endpoints = bind(&config, &certificates)?;
+        let endpoints = bind_quic(&config, &certificates)?;
+        let mut http = Http::bind(&config)?;
         let (rooms, journal) = open_rooms(&config, &directory)?;
         let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, options::session(&config));
         let (mut serving, mut stop) = (JoinSet::new(), Vec::new());
@@ -99,13 +139,43 @@ impl Server {
             }));
             stop.push(sender);
         }
+        let metrics = Metrics::new(sessions.clone(), rooms.clone(), endpoints.clone(), http.named());
+        let status = Arc::new(Status::new(metrics, rooms.clone()));
+        let quic: Vec<SocketAddr> = endpoints.iter().map(|endpoint| endpoint.local_address()).collect();
+        let info = Arc::new(Info::new(config.node.clone(), &quic, &addresses(&http.page), &config.advertise));
+        info.set_certificate_hashes(hashes);
+        http.start(info.clone(), page, status.clone());
+        let mut renewal = JoinSet::new();
+        renewal.spawn(renewal::run(config.identity.clone(), certificates, info));
         let drain_timeout = config.timeouts.drain;
-        Ok(Self { directory, rooms, journal, sessions, endpoints, serving, stop, drain_timeout })
+        Ok(Self {
+            directory,
+            rooms,
+            journal,
+            sessions,
+            endpoints,
+            serving,
+            stop,
+            http,
+            status,
+            drain_timeout,
+            _renewal: renewal,
+        })
     }
 
-    /// The addresses that are listened on.
+    /// The addresses that are listened on for QUIC.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.endpoints.iter().map(|endpoint| endpoint.local_address()).collect()
+    }
+
+    /// The addresses that are listened on for plain HTTP.
+    pub fn http_addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.http.page)
+    }
+
+    /// The addresses that are listened on for operators.
+    pub fn ops_addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.http.ops)
     }
 
     /// The rooms.
@@ -119,7 +189,9 @@ impl Server {
     }
 
     /// Tells clients to leave, waits until they have, at most the configured time, and closes the log in good order.
+    /// Whoever sends clients here is told first, and can watch until the end.
     pub async fn drain(mut self) {
+        self.status.drain();
         let (deadline, delay) = (Instant::now() + self.drain_timeout, limits::RESTART_DELAY);
         self.sessions.drain(session::Drain { deadline, delay, nodes: Vec::new() });
         let patience = self.drain_timeout + limits::CLOSING_TIMEOUT;
@@ -135,7 +207,7 @@ impl Server {
     }
 
     async fn end_log(self) {
-        let Self { directory, journal, .. } = self;
+        let Self { directory, journal, http, .. } = self;
         let ended = tokio::task::spawn_blocking(move || match journal.end() {
             Ended::Clean => directory.close_clean(),
             Ended::Unclean => Ok(()),
@@ -145,6 +217,7 @@ impl Server {
             Ok(Err(error)) => warn!(%error, "cannot note that the log was closed in good order"),
             Err(error) => warn!(%error, "closing the log was cut short"),
         }
+        http.end().await;
     }
 }
 
@@ -158,17 +231,53 @@ impl Serve for Sessions {
     }
 }
 
-fn bind(config: &Config, certificates: &Certificates) -> Result<Vec<Arc<Endpoint>>, StartError> {
-    let bind = |address: &SocketAddr| {
-        Endpoint::bind(*address, certificates.clone(), options::endpoint(config)).map_err(|error| {
-            let error = match error {
-                BindError::Socket { error, .. } => error.to_string(),
-                BindError::Tls(error) => error,
-            };
-            StartError::Listen { address: *address, error }
-        })
-    };
-    config.quic.iter().map(bind).collect()
+impl Http {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        let page = bind_http(&config.http, config, "--http-listen")?;
+        let ops = bind_http(&config.ops, config, "--ops-listen")?;
+        Ok(Self { page, ops, serving: JoinSet::new(), stop: Vec::new() })
+    }
+
+    /// Each listener with its name.
+    fn named(&self) -> Vec<(&'static str, Arc<Listener>)> {
+        let named = |name, listeners: &[Arc<Listener>]| listeners.iter().map(move |it| (name, it.clone())).collect();
+        let (mut all, ops): (Vec<_>, Vec<_>) = (named("http", &self.page), named("ops", &self.ops));
+        all.extend(ops);
+        all
+    }
+
+    fn start(&mut self, info: Arc<Info>, page: Page, status: Arc<Status>) {
+        let (api, ops) = (api::router(info, page), api::ops::router(status));
+        let routed = self.page.iter().map(|it| (it, &api)).chain(self.ops.iter().map(|it| (it, &ops)));
+        for (listener, router) in routed {
+            let (sender, stopped) = oneshot::channel::<()>();
+            self.serving.spawn(listener.clone().run(router.clone(), async {
+                // A dropped sender ends it as well.
+                let _ = stopped.await;
+            }));
+            self.stop.push(sender);
+        }
+    }
+
+    /// Answers what was asked, at most `limits::HTTP_CLOSING_TIMEOUT`.
+    async fn end(mut self) {
+        drop(self.stop);
+        let answered = async { while self.serving.join_next().await.is_some() {} };
+        if timeout(limits::HTTP_CLOSING_TIMEOUT, answered).await.is_err() {
+            debug!("some HTTP clients did not take their answers");
+        }
+    }
+}
+
+fn addresses(listeners: &[Arc<Listener>]) -> Vec<SocketAddr> {
+    listeners.iter().map(|listener| listener.local_address()).collect()
+}
+
+fn open_page(config: &Config) -> Result<Page, StartError> {
+    Page::open(config.demo_dir.clone()).map_err(|error| {
+        let path = config.demo_dir.clone().unwrap_or_default();
+        StartError::Page { path, error }
+    })
 }
 
 fn open_rooms(config: &Config, directory: &Directory) -> Result<(Rooms, Journal), StartError> {

@@ -1,6 +1,7 @@
 //! From the configuration to what each part needs to know.
 
 use crate::{
+    api,
     config::{self, Config},
     log::{
         RocksOptions,
@@ -41,6 +42,11 @@ pub(super) fn endpoint(config: &Config) -> endpoint::Options {
         connect_timeout: config.timeouts.hello,
         origins: config.origins.clone(),
     }
+}
+
+/// What an HTTP port needs to know.
+pub(super) fn http(config: &Config) -> api::Options {
+    api::Options { connections_max: config.limits.http_connections_max, timeout: config.timeouts.http }
 }
 
 /// What sessions need to know.

@@ -41,7 +41,7 @@ use self::{
 };
 pub use self::{
     shared::{Config, Drain, Shared},
-    stats::{Counter, Stats},
+    stats::{ByTransport, Counter, Stats, Tally},
 };
 use crate::{
     config::limits,
@@ -55,7 +55,9 @@ pub async fn run<L: Link>(link: L, shared: Arc<Shared>) {
         link.close(Code::TOO_MANY_SESSIONS, "the node is full");
         return;
     };
+    let transport = link.transport();
     shared.stats().sessions_opened.increment();
+    shared.stats().sessions_by_transport.opened(transport);
     let state = State::new(&shared.config.session);
     let session = Session {
         link,
@@ -68,6 +70,7 @@ pub async fn run<L: Link>(link: L, shared: Arc<Shared>) {
     };
     session.run().await;
     shared.stats().sessions_closed.increment();
+    shared.stats().sessions_by_transport.closed(transport);
 }
 
 struct Session<L: Link> {

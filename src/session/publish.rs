@@ -4,7 +4,7 @@ use bytes::Bytes;
 use loquic_wire::{
     Code, Frame,
     frame::put_frame,
-    publish::{Open, Opened, Publish},
+    publish::{Duplicate, Open, Opened, Publish},
 };
 
 use super::{
@@ -117,8 +117,17 @@ fn encode(stats: &Stats, answers: &[Answer]) -> Bytes {
     let mut out = Vec::with_capacity(32 * answers.len());
     for answer in answers {
         match answer {
-            Answer::Ack(ack) => put_frame(&mut out, ack),
-            Answer::AckRun(run) => put_frame(&mut out, run),
+            Answer::Ack(ack) => {
+                stats.acks.increment();
+                if ack.duplicate != Duplicate::No {
+                    stats.duplicates.increment();
+                }
+                put_frame(&mut out, ack);
+            }
+            Answer::AckRun(run) => {
+                stats.acks.add(run.count.into());
+                put_frame(&mut out, run);
+            }
             Answer::Nack(nack) => {
                 stats.nacks.increment();
                 if nack.code == Code::OVERLOADED {

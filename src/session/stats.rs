@@ -1,6 +1,11 @@
 //! What sessions count. Plain atomics, each only ever rising; the metrics read them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::Mutex;
 
 /// A number that rises.
 #[derive(Debug, Default)]
@@ -21,6 +26,34 @@ impl Counter {
     }
 }
 
+/// Sessions by the name of their transport. Touched twice in a session's life, so a lock is cheap enough.
+#[derive(Debug, Default)]
+pub struct ByTransport(Mutex<BTreeMap<&'static str, Tally>>);
+
+/// Sessions of one transport.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Links taken over.
+    pub opened: u64,
+    /// Links done with.
+    pub closed: u64,
+}
+
+impl ByTransport {
+    /// Each transport that has had a session.
+    pub fn get(&self) -> Vec<(&'static str, Tally)> {
+        self.0.lock().iter().map(|(name, tally)| (*name, *tally)).collect()
+    }
+
+    pub(super) fn opened(&self, transport: &'static str) {
+        self.0.lock().entry(transport).or_default().opened += 1;
+    }
+
+    pub(super) fn closed(&self, transport: &'static str) {
+        self.0.lock().entry(transport).or_default().closed += 1;
+    }
+}
+
 /// The counters of all sessions of a node.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -28,6 +61,8 @@ pub struct Stats {
     pub sessions_opened: Counter,
     /// Links done with.
     pub sessions_closed: Counter,
+    /// The same two by transport.
+    pub sessions_by_transport: ByTransport,
     /// `Welcome` was sent.
     pub sessions_welcomed: Counter,
     /// Refused because the node is full.
@@ -50,6 +85,10 @@ pub struct Stats {
     pub streams_refused: Counter,
     /// Publishes taken.
     pub publishes: Counter,
+    /// Publishes answered with `Ack` or `AckRun`.
+    pub acks: Counter,
+    /// Those of them that were in the log before.
+    pub duplicates: Counter,
     /// Publishes answered with `Nack`.
     pub nacks: Counter,
     /// Those of them with `overloaded`.

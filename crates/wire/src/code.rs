@@ -90,6 +90,8 @@ codes! {
     3014 FLOW_CONTROL "flow_control",
     /// The stream's first frame did not come in time.
     3015 STREAM_TIMEOUT "stream_timeout",
+    /// The HTTP API has nothing at this path.
+    3016 NOT_FOUND "not_found",
 
     /// The first frame was not a `Hello`, or it did not come in time.
     4001 UNAUTHENTICATED "unauthenticated",

@@ -1,0 +1,224 @@
+//! Every metric of a node, in one place. They are read from the counters of each part when somebody asks; nothing is
+//! counted twice, and nothing here is in the way of a delivery.
+//!
+//! Labels have few values that are known beforehand: never the name of a room or of a user.
+
+mod process;
+mod text;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use text::CONTENT_TYPE;
+
+use self::{process::Process, text::Text};
+use crate::{
+    api,
+    journal::Refusing,
+    room::Rooms,
+    session,
+    transport::endpoint::{Endpoint, HandshakeStats},
+};
+
+/// Where the metrics are read.
+pub struct Metrics {
+    /// The sessions.
+    sessions: Arc<session::Shared>,
+    /// The rooms and their journal.
+    rooms: Rooms,
+    /// The UDP ports.
+    endpoints: Vec<Arc<Endpoint>>,
+    /// The HTTP ports and what each is for.
+    listeners: Vec<(&'static str, Arc<api::Listener>)>,
+    process: Process,
+}
+
+impl Metrics {
+    /// Metrics of these parts. Takes this moment for the start of the process.
+    pub fn new(
+        sessions: Arc<session::Shared>,
+        rooms: Rooms,
+        endpoints: Vec<Arc<Endpoint>>,
+        listeners: Vec<(&'static str, Arc<api::Listener>)>,
+    ) -> Self {
+        Self { sessions, rooms, endpoints, listeners, process: Process::new() }
+    }
+
+    /// All of them as they are now.
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        text.info("loquic_build_info", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
+        self.write_sessions(&mut text);
+        self.write_handshakes(&mut text);
+        self.write_streams(&mut text);
+        self.write_publishes(&mut text);
+        self.write_rooms(&mut text);
+        self.write_journal(&mut text);
+        self.write_http(&mut text);
+        self.process.write(&mut text);
+        text.finish()
+    }
+
+    fn write_sessions(&self, text: &mut Text) {
+        let stats = self.sessions.stats();
+        let tallies = stats.sessions_by_transport.get();
+        text.gauge("loquic_sessions", "Sessions that are served.", self.sessions.sessions());
+        text.counters(
+            "loquic_sessions_opened_total",
+            "Connections taken over, by transport.",
+            "transport",
+            tallies.iter().map(|(transport, tally)| (*transport, tally.opened)),
+        );
+        text.counters(
+            "loquic_sessions_closed_total",
+            "Connections done with, by transport.",
+            "transport",
+            tallies.iter().map(|(transport, tally)| (*transport, tally.closed)),
+        );
+        text.counter("loquic_sessions_welcomed_total", "Sessions that were let in.", stats.sessions_welcomed.get());
+        text.counters(
+            "loquic_sessions_refused_total",
+            "Sessions that were not let in: the node was full or drained, the client is not admitted, it said nothing \
+             in time, or too many were being refused already.",
+            "reason",
+            [
+                ("full", stats.sessions_refused_full.get()),
+                ("draining", stats.sessions_refused_draining.get()),
+                ("hello", stats.sessions_refused_hello.get()),
+                ("silent", stats.hello_timeouts.get()),
+                ("dropped", stats.sessions_dropped.get()),
+            ],
+        );
+        text.counter(
+            "loquic_session_faults_total",
+            "Sessions ended because the peer broke the protocol.",
+            stats.faults.get(),
+        );
+    }
+
+    fn write_handshakes(&self, text: &mut Text) {
+        let sum = |of: fn(&HandshakeStats) -> &AtomicU64| -> u64 {
+            self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
+        };
+        let connections: usize = self.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
+        text.gauge(
+            "loquic_connections",
+            "QUIC connections that are open or closing, handshakes included.",
+            connections,
+        );
+        text.counter("loquic_handshakes_opened_total", "QUIC handshakes begun.", sum(|stats| &stats.opened));
+        text.counters(
+            "loquic_handshakes_closed_total",
+            "QUIC handshakes done with, by what came of them. What was sent back for a proof of its address or dropped \
+             was never begun.",
+            "outcome",
+            [
+                ("completed", sum(|stats| &stats.completed)),
+                ("failed", sum(|stats| &stats.failed)),
+                ("retried", sum(|stats| &stats.retried)),
+                ("dropped", sum(|stats| &stats.dropped)),
+            ],
+        );
+    }
+
+    fn write_streams(&self, text: &mut Text) {
+        let stats = self.sessions.stats();
+        text.counter("loquic_streams_opened_total", "Streams that were served.", stats.streams_opened.get());
+        text.counter(
+            "loquic_streams_closed_total",
+            "Streams that were served and have ended.",
+            stats.streams_closed.get(),
+        );
+        text.counter("loquic_streams_refused_total", "Streams that were refused.", stats.streams_refused.get());
+        text.counter(
+            "loquic_records_delivered_total",
+            "Records written to subscribers.",
+            stats.records_delivered.get(),
+        );
+        text.counter("loquic_delivered_bytes_total", "Bytes of those.", stats.bytes_delivered.get());
+    }
+
+    fn write_publishes(&self, text: &mut Text) {
+        let stats = self.sessions.stats();
+        text.counter("loquic_publishes_total", "Publishes taken.", stats.publishes.get());
+        text.counter("loquic_publishes_acked_total", "Publishes that are in the log.", stats.acks.get());
+        text.counter(
+            "loquic_publishes_duplicate_total",
+            "Of those, the ones that had been there.",
+            stats.duplicates.get(),
+        );
+        text.counter("loquic_publishes_refused_total", "Publishes that are not in the log.", stats.nacks.get());
+        text.counter(
+            "loquic_publishes_overloaded_total",
+            "Of those, the ones to come back later.",
+            stats.overloaded.get(),
+        );
+    }
+
+    fn write_rooms(&self, text: &mut Text) {
+        let stats = self.rooms.stats();
+        // In this order a room that closes in between does not make the difference negative.
+        let closed = stats.rooms_closed.load(Ordering::Relaxed);
+        let opened = stats.rooms_opened.load(Ordering::Relaxed);
+        text.gauge("loquic_rooms", "Rooms in memory.", opened.saturating_sub(closed));
+        text.counter("loquic_rooms_opened_total", "Rooms brought into memory.", opened);
+        text.counter("loquic_rooms_closed_total", "Rooms that have left memory.", closed);
+        text.gauge("loquic_tails_bytes", "Recent records held in memory, in bytes.", self.rooms.tails_bytes());
+    }
+
+    fn write_journal(&self, text: &mut Text) {
+        let stats = &self.rooms.stats().journal;
+        let is = |refusing| u8::from(stats.refusing() == Some(refusing));
+        text.counter(
+            "loquic_journal_batches_total",
+            "Batches written to the log.",
+            stats.batches.load(Ordering::Relaxed),
+        );
+        let bytes = stats.batch_bytes.load(Ordering::Relaxed);
+        text.counter("loquic_journal_written_bytes_total", "Bytes of keys and values in those.", bytes);
+        let failures = stats.failures.load(Ordering::Relaxed);
+        text.counter("loquic_journal_failures_total", "Writes and syncs of the log that failed.", failures);
+        text.histogram(
+            "loquic_journal_sync_seconds",
+            "How long the syncs took that publishes waited for.",
+            stats.syncs.at_most().map(|(bound, count)| (bound.as_secs_f64(), count)),
+            (stats.syncs.count(), Duration::as_secs_f64(&stats.syncs.sum())),
+        );
+        text.gauges(
+            "loquic_journal_refusing",
+            "Whether publishes are refused, and why: the disk is nearly full, or the log is poisoned by a failure.",
+            "reason",
+            [("disk_full", is(Refusing::DiskFull)), ("poisoned", is(Refusing::Poisoned))],
+        );
+    }
+
+    fn write_http(&self, text: &mut Text) {
+        let by_listener = |of: fn(&api::Listener) -> u64| {
+            let mut sums: Vec<(&'static str, u64)> = Vec::new();
+            for (name, listener) in &self.listeners {
+                match sums.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, sum)) => *sum += of(listener),
+                    None => sums.push((name, of(listener))),
+                }
+            }
+            sums
+        };
+        text.counters(
+            "loquic_http_connections_opened_total",
+            "HTTP connections accepted, by listener.",
+            "listener",
+            by_listener(api::Listener::opened),
+        );
+        text.counters(
+            "loquic_http_connections_closed_total",
+            "HTTP connections done with, by listener.",
+            "listener",
+            by_listener(api::Listener::closed),
+        );
+    }
+}
