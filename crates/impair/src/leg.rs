@@ -13,6 +13,8 @@ pub(crate) struct Leg {
     pub(crate) lane: Lane,
     schedule: Schedule<Packet>,
     bytes: usize,
+    /// Taken out, and not handed on yet.
+    taken: u64,
     direction: Direction,
     profiles: u64,
     shared: Arc<Shared>,
@@ -23,7 +25,7 @@ impl Leg {
         let conditions = conditions(setting, direction);
         let mut lane = Lane::new(shared.seed, client, direction, conditions, shared.now());
         lane.set_cut(setting.cut.holds(direction));
-        Self { lane, schedule: Schedule::default(), bytes: 0, direction, profiles: setting.profiles, shared }
+        Self { lane, schedule: Schedule::default(), bytes: 0, taken: 0, direction, profiles: setting.profiles, shared }
     }
 
     /// Adopts what was set since.
@@ -77,14 +79,16 @@ impl Leg {
     pub(crate) fn pop(&mut self, now: Duration) -> Option<Packet> {
         let due = self.schedule.pop(now)?;
         self.bytes -= due.item.bytes.len();
+        self.taken += 1;
         if due.is_overtaken && !due.item.is_copy {
             self.shared.count_in(self.direction, |counters| counters.reordered += 1);
         }
         Some(due.item)
     }
 
-    pub(crate) fn count_handed_on(&self, bytes: usize, is_taken: bool) {
-        self.shared.count_in(self.direction, |counters| match is_taken {
+    pub(crate) fn count_handed_on(&mut self, bytes: usize, is_handed_on: bool) {
+        self.taken -= 1;
+        self.shared.count_in(self.direction, |counters| match is_handed_on {
             true => {
                 counters.delivered += 1;
                 counters.delivered_bytes += bytes as u64;
@@ -109,7 +113,8 @@ impl Leg {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        self.shared.count_in(self.direction, |counters| counters.dropped.ended += self.schedule.len() as u64);
+        let left = self.schedule.len() as u64 + self.taken;
+        self.shared.count_in(self.direction, |counters| counters.dropped.ended += left);
     }
 }
 

@@ -59,11 +59,16 @@ pub(crate) async fn run(listen: TcpListener, shared: Arc<Shared>, mut setting: w
 
 async fn connection(mut client: TcpStream, number: u64, shared: Arc<Shared>, setting: watch::Receiver<Setting>) {
     let mut own = setting.clone();
-    let asked = own.borrow_and_update().clone();
-    let Ok(mut server) = TcpStream::connect(shared.upstream).await else {
+    let connected = tokio::select! {
+        biased;
+        () = proxy::ended(&mut own) => return reset(&client),
+        connected = TcpStream::connect(shared.upstream) => connected,
+    };
+    let Ok(mut server) = connected else {
         shared.count(|stats| stats.resets += 1);
         return reset(&client);
     };
+    let asked = own.borrow_and_update().clone();
     // Segments are made here; the kernel shall not hold them back for more.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ended: io::Result<()> = {

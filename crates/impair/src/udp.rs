@@ -41,7 +41,9 @@ pub(crate) async fn run(listen: UdpSocket, shared: Arc<Shared>, mut setting: wat
         }
     }
     front.inboxes.clear();
-    while front.sessions.join_next().await.is_some() {}
+    while let Some(ended) = front.sessions.join_next().await {
+        front.forget(ended.ok());
+    }
 }
 
 /// A burst must not be lost before it is seen; the kernel gives what it allows.
