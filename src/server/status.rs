@@ -68,7 +68,10 @@ mod tests {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
         let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
-        let status = Status::new(Metrics::new(sessions, rooms.clone(), Vec::new(), Vec::new()), rooms.clone());
+        let status = Status::new(
+            Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new()),
+            rooms.clone(),
+        );
         let key = RoomKey { tenant: "main".parse().unwrap(), room: "room".parse().unwrap() };
         let room = rooms.attach(&key).await.unwrap();
         let producer = ProducerKey { user: "ann".parse().unwrap(), producer: ProducerId([1; 16]) };

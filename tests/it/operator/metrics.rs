@@ -72,7 +72,7 @@ async fn they_move_with_a_publish_and_its_delivery() {
     assert_eq!(moved("loquic_sessions_opened_total{transport=\"quic\"}"), 1.0);
     assert_eq!(moved("loquic_sessions_closed_total{transport=\"quic\"}"), 0.0);
     assert_eq!(moved("loquic_sessions_welcomed_total"), 1.0);
-    assert_eq!(moved("loquic_handshakes_closed_total{outcome=\"completed\"}"), 1.0);
+    assert_eq!(moved("loquic_handshakes_total{outcome=\"completed\"}"), 1.0);
     assert_eq!(now["loquic_connections"], 1.0);
     assert_eq!(now["loquic_rooms"], 1.0);
     assert_eq!(moved("loquic_streams_opened_total"), 2.0, "one to join, one to publish");
