@@ -63,6 +63,8 @@ impl Server {
         let binary = node.binary.or(named.as_deref().map(Path::new)).unwrap_or(Path::new(env!("CARGO_BIN_EXE_loquic")));
         let mut command = Command::new(binary);
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]).arg("--config").arg(&path);
+        // By the environment, which older binaries that are compared with leave alone.
+        command.env("LOQUIC_LISTEN__HTTP", "127.0.0.1:0").env("LOQUIC_LISTEN__OPS", "127.0.0.1:0");
         // The development certificate goes there too.
         command.arg("--data-dir").arg(directory.path().join("data")).current_dir(directory.path());
         if let Some(workers) = node.workers {

@@ -30,8 +30,8 @@ pub use self::{
 
 use self::problem::Problem;
 
-/// What a page from here may do: its own files, and connections to a node, which for WebTransport are `https:`, and need
-/// not be to this one.
+/// What a page from here may do: use its own files, and connect to a node, which for WebTransport is `https:` and need
+/// not be this one.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; manifest-src 'self'; connect-src 'self' https:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

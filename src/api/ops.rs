@@ -25,6 +25,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(super::bad_method)
         .fallback(super::not_found)
         .with_state(node);
     super::guard(router)

@@ -86,7 +86,7 @@ sections! {
         /// With --dev the default is 127.0.0.1:4433, which only this machine reaches.
         quic: Vec<SocketAddr> = Addresses(&["[::]:4433"]);
         /// TCP addresses for plain HTTP: the demo page and the HTTP API, for development on this machine. Requests have
-        /// to name localhost, 127.0.0.1 or [::1] as their host. With --dev the default is 127.0.0.1:8080.
+        /// to name localhost, 127.0.0.1 or ::1 as their host. With --dev the default is 127.0.0.1:8080.
         http: Vec<SocketAddr> = AddressesOrNone(&[]);
         /// TCP addresses for operators: /metrics, /healthz, /readyz. Not for clients; the same hosts as for http.
         ops: Vec<SocketAddr> = AddressesOrNone(&["127.0.0.1:9090"]);

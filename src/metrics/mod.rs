@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 pub use text::CONTENT_TYPE;
@@ -39,14 +39,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of these parts. Takes this moment for the start of the process.
+    /// Metrics of these parts of a process that started then.
     pub fn new(
+        started: SystemTime,
         sessions: Arc<session::Shared>,
         rooms: Rooms,
         endpoints: Vec<Arc<Endpoint>>,
         listeners: Vec<(&'static str, Arc<api::Listener>)>,
     ) -> Self {
-        Self { sessions, rooms, endpoints, listeners, process: Process::new() }
+        Self { sessions, rooms, endpoints, listeners, process: Process::new(started) }
     }
 
     /// All of them as they are now.
@@ -113,9 +114,9 @@ impl Metrics {
         );
         text.counter("loquic_handshakes_opened_total", "QUIC handshakes begun.", sum(|stats| &stats.opened));
         text.counters(
-            "loquic_handshakes_closed_total",
-            "QUIC handshakes done with, by what came of them. What was sent back for a proof of its address or dropped \
-             was never begun.",
+            "loquic_handshakes_total",
+            "Attempts to connect over QUIC, by what came of them. What was sent back for a proof of its address, or \
+             dropped because there were too many, was not begun.",
             "outcome",
             [
                 ("completed", sum(|stats| &stats.completed)),

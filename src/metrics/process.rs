@@ -20,9 +20,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// To be called when the process starts.
-    pub(super) fn new() -> Self {
-        Self { started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() }
+    pub(super) fn new(started: SystemTime) -> Self {
+        Self { started: started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() }
     }
 
     /// Names are those of Prometheus's own libraries.

@@ -5,7 +5,13 @@ mod ports;
 mod renewal;
 mod status;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::oneshot,
@@ -119,6 +125,7 @@ pub enum StartError {
 impl Server {
     /// Starts a node: first what can refuse to start, then the log, then the ports. Must be called inside a runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let started = SystemTime::now();
         let identity = config.identity.load()?;
         let hashes = identity.trusted_hashes();
         let Identity { chain, key, .. } = identity;
@@ -139,7 +146,7 @@ impl Server {
             }));
             stop.push(sender);
         }
-        let metrics = Metrics::new(sessions.clone(), rooms.clone(), endpoints.clone(), http.named());
+        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), endpoints.clone(), http.named());
         let status = Arc::new(Status::new(metrics, rooms.clone()));
         let quic: Vec<SocketAddr> = endpoints.iter().map(|endpoint| endpoint.local_address()).collect();
         let info = Arc::new(Info::new(config.node.clone(), &quic, &addresses(&http.page), &config.advertise));
@@ -235,6 +242,9 @@ impl Http {
     fn bind(config: &Config) -> Result<Self, StartError> {
         let page = bind_http(&config.http, config, "--http-listen")?;
         let ops = bind_http(&config.ops, config, "--ops-listen")?;
+        for address in addresses(&page).into_iter().chain(addresses(&ops)).filter(|it| !it.ip().is_loopback()) {
+            warn!(%address, "plain HTTP that other machines reach: nothing is encrypted, and nobody is asked who they are");
+        }
         Ok(Self { page, ops, serving: JoinSet::new(), stop: Vec::new() })
     }
 

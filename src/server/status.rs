@@ -43,3 +43,59 @@ impl ops::Node for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use loquic_wire::{
+        Code, ProducerId,
+        publish::Publish,
+        record::{Flags, Format, Kind},
+    };
+
+    use super::*;
+    use crate::{
+        api::ops::Node,
+        log::{Memory, StoreError},
+        room::{Options, ProducerKey, RoomKey, testing},
+        session::{self, auth::DangerAdmitEverybody},
+    };
+
+    #[tokio::test]
+    async fn it_is_ready_until_its_log_is_poisoned_or_it_drains() {
+        let store = Arc::new(Memory::default());
+        let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
+        let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
+        let status = Status::new(
+            Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new()),
+            rooms.clone(),
+        );
+        let key = RoomKey { tenant: "main".parse().unwrap(), room: "room".parse().unwrap() };
+        let room = rooms.attach(&key).await.unwrap();
+        let producer = ProducerKey { user: "ann".parse().unwrap(), producer: ProducerId([1; 16]) };
+        let mut publisher = rooms.open_producer(&room, producer).await.unwrap();
+        assert_eq!(status.readiness(), Ok(()));
+        assert!(status.metrics().0.contains("\nloquic_journal_refusing{reason=\"poisoned\"} 0\n"));
+
+        store.fail_next_sync(StoreError::Failed("the disk is broken".into()));
+        publisher.offer(vec![Publish {
+            id: 1,
+            kind: Kind::MESSAGE,
+            format: Format::Text,
+            flags: Flags::NONE,
+            refers: None,
+            payload: Bytes::from_static(b"lost"),
+        }]);
+        assert_eq!(publisher.next().await.unwrap_err(), Code::LOG_POISONED);
+        assert!(status.readiness().unwrap_err().contains("poisoned"));
+        let metrics = status.metrics().0;
+        assert!(metrics.contains("\nloquic_journal_refusing{reason=\"poisoned\"} 1\n"), "{metrics}");
+        assert!(metrics.contains("\nloquic_journal_failures_total 1\n"), "{metrics}");
+        status.drain();
+        assert_eq!(status.readiness(), Err("draining"));
+        drop((publisher, room));
+        journal.end();
+    }
+}

@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod client;
 mod ephemerals;
+mod http;
 mod operator;
 mod raw;
 mod tidy;

@@ -17,7 +17,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["server", "config", "log::inspect"]),
-    ("server", &["session", "transport", "room", "journal", "log", "config"]),
+    ("server", &["api", "metrics", "session", "transport", "room", "journal", "log", "config"]),
+    ("metrics", &["api", "session", "transport", "room", "journal"]),
+    ("api", &["session", "room", "config"]),
     ("session", &["room", "transport", "config"]),
     ("room", &["journal", "log", "config::limits"]),
     ("journal", &["log", "config::limits"]),
@@ -50,6 +52,9 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("loquic_client", &["src/cli"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("toml", &["src/config"]),
+    ("axum", &["src/api"]),
+    ("hyper", &["src/api/listener.rs"]),
+    ("hyper_util", &["src/api/listener.rs"]),
 ];
 
 /// No task, no clock, no input and output.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -140,11 +140,23 @@ impl Site {
         }
     }
 
+    /// Starts a process with further arguments and waits until it is ready.
+    pub async fn start_saying(&self, arguments: &[&str]) -> Node {
+        match self.run("", arguments).await {
+            Ok(node) => node,
+            Err(Exit { status, stderr }) => panic!("the server did not start: {status}\n{stderr}"),
+        }
+    }
+
     /// Starts a process that may end before it is ready.
     pub async fn try_start(&self, failpoints: &str) -> Result<Node, Exit> {
+        self.run(failpoints, &[]).await
+    }
+
+    async fn run(&self, failpoints: &str, arguments: &[&str]) -> Result<Node, Exit> {
         let mut command = self.command();
         command.args(["serve", "--dev", "--config", "loquic.toml", "--listen"]);
-        command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(self.data());
+        command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(self.data()).args(arguments);
         if !failpoints.is_empty() {
             command.env("FAILPOINTS", failpoints);
         }
@@ -205,6 +217,8 @@ impl Site {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LOQUIC_") || name == "FAILPOINTS") {
             command.env_remove(name);
         }
+        // Tests run side by side; what they got is in the ready line.
+        command.env("LOQUIC_LISTEN__HTTP", "127.0.0.1:0").env("LOQUIC_LISTEN__OPS", "127.0.0.1:0");
         command
     }
 
@@ -256,6 +270,11 @@ impl Node {
     /// The ready line.
     pub fn ready(&self) -> &serde_json::Value {
         &self.ready
+    }
+
+    /// Where it listens for `what`: `http` or `ops`.
+    pub fn address(&self, what: &str) -> SocketAddr {
+        self.ready[what][0].as_str().and_then(|address| address.parse().ok()).expect("the ready line has the address")
     }
 
     /// Its number.

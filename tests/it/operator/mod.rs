@@ -4,7 +4,9 @@
 mod certificates;
 mod config;
 mod directory;
+mod http;
 mod log;
+mod metrics;
 mod publish;
 mod stop;
 mod subscribe;
@@ -28,6 +30,8 @@ fn loquic(home: &Path, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.current_dir(home).env("NO_COLOR", "1").env("USER", "tester").args(arguments).stdin(Stdio::null());
+    // Tests run side by side.
+    command.env("LOQUIC_LISTEN__HTTP", "127.0.0.1:0").env("LOQUIC_LISTEN__OPS", "127.0.0.1:0");
     command
 }
 
