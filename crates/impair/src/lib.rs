@@ -19,8 +19,9 @@
 //!
 //! # Profiles
 //!
-//! A [`Profile`] is a name, or keys and values, or a name and what differs from it: `interop-clean,loss=5%`. A key holds
-//! for both directions, with `up.` (to the server) or `down.` for one. Written and read the same way in TOML and JSON.
+//! A [`Profile`] is a name, or keys and values, or a name and what differs from it: `interop-clean,loss=5%`. A key
+//! holds for both directions, with `up.` (to the server) or `down.` for one. Written and read the same way in TOML
+//! and JSON.
 //!
 //! | Key | Example | Meaning |
 //! |---|---|---|
@@ -41,33 +42,35 @@
 //! # What is decided, and what is the same again
 //!
 //! [`Lane`] decides, without I/O: one for each client and direction. What chance decides about the n-th packet of the
-//! m-th client is a function of seed, m, n, direction and profile: not of time, nor of other clients. Blackouts and full
-//! queues depend on when packets come, which on real sockets is never twice the same.
+//! m-th client is a function of seed, m, n, direction and profile: not of time, nor of other clients. Blackouts and
+//! full queues depend on when packets come, which on real sockets is never twice the same.
 //!
 //! Every client has a link of its own: `rate` and `queue` are not shared. A client is a source address; one that was
-//! silent for [`limits::CLIENT_IDLE_MAX`] is forgotten and gets a new number. A profile set later starts its blackouts and
-//! rebindings anew; dice and packet numbers go on. Packets that are on their way when a blackout begins still arrive.
+//! silent for [`limits::CLIENT_IDLE_MAX`] is forgotten and gets a new number. A profile set later starts its
+//! blackouts and rebindings anew; dice and packet numbers go on. Packets that are on their way when a blackout begins
+//! still arrive.
 //!
 //! # UDP
 //!
 //! Rebinding replaces the client's socket towards the server: a new port, or a new port at another 127.0.0.x (IPv4 on
-//! loopback; elsewhere it is the port alone). What was on its way to the old one is lost, as behind a NAT that forgot.
-//! Not passed on: ECN marks, which many networks bleach too. Timers have a resolution of 1 ms, so that a paced link sends
-//! in small groups. What the kernel drops in front of a socket that is not read in time is not seen, and not counted.
+//! loopback; elsewhere it is the port alone). What was on its way to the old one is lost, as behind a NAT that
+//! forgot. Not passed on: ECN marks, which many networks bleach too. Timers have a resolution of 1 ms, so that a
+//! paced link sends in small groups. What the kernel drops in front of a socket that is not read in time is not seen,
+//! and not counted.
 //!
 //! # TCP
 //!
-//! Loss is not possible in a stream that both kernels repair: no byte is lost, changed, repeated or out of order here.
-//! `loss`, `burst` and `corrupt` delay a segment (1,448 bytes) and all behind it by
-//! [`limits::STALL_MIN`] plus a round trip, about what TCP's retransmission timer would; that is harder than a fast
-//! retransmission. `duplicate`, `reorder` and `drop` do nothing. A full `queue` stops reading, so that the sender feels
-//! it. In a blackout nothing moves, afterwards all comes. A rebinding resets the connection (RST both ways), which is
-//! what a NAT that forgot does to TCP; a profile's resets each one when it is as old as the interval.
+//! Loss is not possible in a stream that both kernels repair: no byte is lost, changed, repeated or out of order
+//! here. `loss`, `burst` and `corrupt` delay a segment (1,448 bytes) and all behind it by [`limits::STALL_MIN`] plus
+//! a round trip, about what TCP's retransmission timer would; that is harder than a fast retransmission. `duplicate`,
+//! `reorder` and `drop` do nothing. A full `queue` stops reading, so that the sender feels it. In a blackout nothing
+//! moves, afterwards all comes. A rebinding resets the connection (RST both ways), which is what a NAT that forgot
+//! does to TCP; a profile's resets each one when it is as old as the interval.
 //!
 //! # Counters
 //!
-//! [`Stats`] has for each direction what was received, delivered, dropped for which reason, duplicated, reordered, delayed
-//! and so on. `received + duplicated = delivered + dropped + waiting`, always.
+//! [`Stats`] has for each direction what was received, delivered, dropped for which reason, duplicated, reordered,
+//! delayed and so on. `received + duplicated = delivered + dropped + waiting`, always.
 
 #![forbid(unsafe_code)]
 

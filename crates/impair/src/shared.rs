@@ -52,9 +52,14 @@ impl Shared {
     /// Waits for a time, for ever if there is none.
     pub(crate) async fn wait_until(&self, at: Option<Duration>) {
         match at {
-            Some(at) => sleep_until(self.started + at).await,
+            Some(at) => sleep_until(self.instant(at)).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// That time on the runtime's clock.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        self.started + at
     }
 
     pub(crate) fn stats(&self) -> Stats {

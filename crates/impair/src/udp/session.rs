@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -10,6 +11,7 @@ use std::{
 use tokio::{
     net::UdpSocket,
     sync::{mpsc, watch},
+    time::sleep_until,
 };
 
 use crate::{
@@ -69,8 +71,15 @@ impl Session {
     /// Until the client is forgotten, or the proxy dropped.
     pub(super) async fn run(mut self) -> SocketAddr {
         let mut buffer = vec![0; limits::DATAGRAM_BYTES_MAX];
+        // Set again only when it changes: a timer for each packet would cost as much as the packet.
+        let mut wake_at = self.wake_at();
+        let mut timer = pin!(sleep_until(self.shared.instant(wake_at.unwrap_or_default())));
         loop {
-            let wake_at = self.wake_at();
+            let next = self.wake_at();
+            if next != wake_at {
+                wake_at = next;
+                timer.as_mut().reset(self.shared.instant(wake_at.unwrap_or_default()));
+            }
             // First what was asked, so that it holds for all packets that came later.
             let packet = tokio::select! {
                 biased;
@@ -78,7 +87,7 @@ impl Session {
                     Ok(()) => { self.adopt(); continue }
                     Err(_) => break,
                 },
-                () = self.shared.wait_until(wake_at) => None,
+                () = &mut timer, if wake_at.is_some() => None,
                 // `None` only after it was closed here.
                 packet = self.inbox.recv(), if !self.is_ending() => packet,
                 _ = self.upstream.readable() => None,

@@ -107,8 +107,8 @@ proptest! {
         prop_assert_eq!(&one[..both], &other[..both]);
     }
 
-    /// Goal: nothing is invented. What comes out went in, unchanged but for the bit that was decided, not before it came,
-    /// once, or twice if that was decided; and in order if it was not asked to be otherwise.
+    /// Goal: nothing is invented. What comes out went in, unchanged but for the bit that was decided, not before it
+    /// came, once, or twice if that was decided; and in order if it was not asked to be otherwise.
     #[test]
     fn nothing_is_invented(conditions in conditions(), seed: u64, packets in packets()) {
         let keeps_order = conditions.reorder.is_none();
