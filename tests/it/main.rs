@@ -9,6 +9,7 @@ mod support;
 
 mod bad_input;
 mod client;
+mod http3;
 mod operator;
 mod raw;
 mod tidy;
