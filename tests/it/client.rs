@@ -4,10 +4,43 @@ use std::time::Duration;
 
 use loquic_client::{
     Client, Code, Duplicate, Epoch, Error, Event, From, GapReason, Kind, Message, Mode, Offset, Position, ProducerId,
-    Range, Room, RoomName, Watched,
+    Range, Room, RoomName, Transport, Watched,
 };
 
 use crate::{raw::soon, support::Site};
+
+/// Each of these over each transport: a session cannot tell.
+macro_rules! over_each_transport {
+    ($($test:ident),* $(,)?) => {
+        mod quic {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(loquic_client::Transport::Quic).await;
+            })*
+        }
+
+        mod webtransport {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(loquic_client::Transport::WebTransport).await;
+            })*
+        }
+    };
+}
+
+over_each_transport!(
+    a_certificate_is_trusted_by_its_hash_and_no_other_is,
+    what_is_published_comes_as_it_was,
+    history_reads_every_range,
+    peek_and_watch_say_where_rooms_are,
+    rooms_and_publishes_go_on_over_restarts,
+    the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_publishing,
+    a_position_of_another_life_is_a_reset,
+    a_reader_that_is_slow_misses_nothing_and_keeps_nobody_waiting,
+    a_reader_that_wants_the_latest_skips_and_is_told,
+    a_session_holds_as_many_rooms_as_the_server_allows,
+    a_full_outbox_refuses_and_a_drain_waits_for_what_is_in_it,
+);
 
 /// The next record; nothing else may come but the seam.
 async fn record(room: &mut Room) -> (u64, String) {
@@ -57,25 +90,23 @@ async fn the_documented_example_works() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn a_certificate_is_trusted_by_its_hash_and_no_other_is() {
-    let site = Site::new("");
+async fn a_certificate_is_trusted_by_its_hash_and_no_other_is(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let printed = site.loquic(&["certs", "dev"]);
     let hash = String::from_utf8(printed.stdout).unwrap();
     let decoded = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, hash.trim()).unwrap();
     let hash: [u8; 32] = decoded.try_into().unwrap();
-    let client = Client::builder(site.url()).certificate_hash(hash).connect().await.unwrap();
+    let client = Client::builder(site.url()).transport(transport).certificate_hash(hash).connect().await.unwrap();
     assert_eq!(client.principal().unwrap().user.as_str(), "anonymous");
     client.close().await;
-    let other = Client::builder(site.url()).certificate_hash([7; 32]).connect().await;
+    let other = Client::builder(site.url()).transport(transport).certificate_hash([7; 32]).connect().await;
     assert!(matches!(other, Err(Error::Tls(_) | Error::Connect(_))), "{other:?}");
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn what_is_published_comes_as_it_was() {
-    let site = Site::new("");
+async fn what_is_published_comes_as_it_was(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     let mut room = client.room("room").open().await.unwrap();
@@ -121,9 +152,8 @@ async fn what_is_published_comes_as_it_was() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn history_reads_every_range() {
-    let site = Site::new("[[rooms]]\npattern = 'short'\ncount = 5\n");
+async fn history_reads_every_range(transport: Transport) {
+    let site = Site::new("[[rooms]]\npattern = 'short'\ncount = 5\n").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     publish(&client, "room", (1..=2_500).map(|number| number.to_string())).await;
@@ -157,9 +187,8 @@ async fn history_reads_every_range() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn peek_and_watch_say_where_rooms_are() {
-    let site = Site::new("");
+async fn peek_and_watch_say_where_rooms_are(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     let acked = publish(&client, "a:1", (0..3).map(|number| number.to_string())).await;
@@ -193,9 +222,8 @@ async fn peek_and_watch_say_where_rooms_are() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn rooms_and_publishes_go_on_over_restarts() {
-    let site = Site::new("");
+async fn rooms_and_publishes_go_on_over_restarts(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     let mut room = client.room("room").from(From::Oldest).open().await.unwrap();
@@ -235,9 +263,8 @@ async fn rooms_and_publishes_go_on_over_restarts() {
     site.verify();
 }
 
-#[tokio::test]
-async fn the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_publishing() {
-    let site = Site::new("");
+async fn the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_publishing(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let producer = ProducerId([9; 16]);
     let first = site.client("ada").producer(producer).connect().await.unwrap();
@@ -252,9 +279,8 @@ async fn the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_pu
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn a_position_of_another_life_is_a_reset() {
-    let site = Site::new("");
+async fn a_position_of_another_life_is_a_reset(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     publish(&client, "room", (1..=3).map(|number| number.to_string())).await;
@@ -280,9 +306,8 @@ fn large(number: u64) -> String {
     format!("{number:>8192}")
 }
 
-#[tokio::test]
-async fn a_reader_that_is_slow_misses_nothing_and_keeps_nobody_waiting() {
-    let site = Site::new("limits.tail_bytes_max = '128KiB'\n");
+async fn a_reader_that_is_slow_misses_nothing_and_keeps_nobody_waiting(transport: Transport) {
+    let site = Site::new("limits.tail_bytes_max = '128KiB'\n").over(transport);
     let node = site.start().await;
     let (writer, reader) = (site.connect("writer").await, site.connect("reader").await);
     // Two rooms of one session: the one is not read, the other is.
@@ -305,9 +330,8 @@ async fn a_reader_that_is_slow_misses_nothing_and_keeps_nobody_waiting() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn a_reader_that_wants_the_latest_skips_and_is_told() {
-    let site = Site::new("limits.tail_bytes_max = '128KiB'\n");
+async fn a_reader_that_wants_the_latest_skips_and_is_told(transport: Transport) {
+    let site = Site::new("limits.tail_bytes_max = '128KiB'\n").over(transport);
     let node = site.start().await;
     let (writer, reader) = (site.connect("writer").await, site.connect("reader").await);
     let mut room = reader.room("big").mode(Mode::Latest).credit(384 * 1024).open().await.unwrap();
@@ -334,9 +358,8 @@ async fn a_reader_that_wants_the_latest_skips_and_is_told() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn a_session_holds_as_many_rooms_as_the_server_allows() {
-    let site = Site::new("");
+async fn a_session_holds_as_many_rooms_as_the_server_allows(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     let mut rooms = Vec::new();
@@ -365,9 +388,8 @@ async fn a_session_holds_as_many_rooms_as_the_server_allows() {
     node.terminate().await;
 }
 
-#[tokio::test]
-async fn a_full_outbox_refuses_and_a_drain_waits_for_what_is_in_it() {
-    let site = Site::new("");
+async fn a_full_outbox_refuses_and_a_drain_waits_for_what_is_in_it(transport: Transport) {
+    let site = Site::new("").over(transport);
     let node = site.start().await;
     let client = site.connect("ada").await;
     let publisher = client.publisher("room").unwrap();

@@ -11,6 +11,7 @@ mod bad_input;
 mod client;
 mod ephemerals;
 mod http;
+mod http3;
 mod operator;
 mod raw;
 mod tidy;

@@ -24,7 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("room", &["journal", "log", "config::limits"]),
     ("journal", &["log", "config::limits"]),
     ("log", &["config::limits"]),
-    ("transport", &["config::limits"]),
+    ("transport", &["config::limits", "config::origin"]),
     ("config", &[]),
     ("failpoint", &[]),
 ];

@@ -1,7 +1,7 @@
 //! A real server with two honest sessions on it, which must not notice what others do.
 
 use bytes::Bytes;
-use loquic_client::{Client, Event, From, Publisher, Range, Room, SessionId, Status};
+use loquic_client::{Client, Event, From, Publisher, Range, Room, SessionId, Status, Transport};
 use loquic_wire::Position;
 
 use crate::{
@@ -78,7 +78,9 @@ struct Honest {
 
 impl Honest {
     async fn new(site: &Site) -> Self {
-        let (writer, reader) = (site.connect("honest-writer").await, site.connect("honest-reader").await);
+        // One on each transport, so that neither is touched.
+        let reader = site.client("honest-reader").transport(Transport::WebTransport);
+        let (writer, reader) = (site.connect("honest-writer").await, reader.connect().await.unwrap());
         let sessions = [&writer, &reader].map(session);
         let room = reader.room(ROOM).from(From::Oldest).open().await.unwrap();
         let publisher = writer.publisher(ROOM).unwrap();

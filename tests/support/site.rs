@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use loquic_client::{Backoff, Builder, Client};
+use loquic_client::{Backoff, Builder, Client, Transport};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 use tokio::{
@@ -35,6 +35,7 @@ pub struct Site {
     home: TempDir,
     data: Mutex<PathBuf>,
     port: u16,
+    transport: Transport,
     allowed: Vec<&'static str>,
     lines: Lines,
 }
@@ -68,13 +69,20 @@ impl Site {
     fn in_home(home: TempDir, data: PathBuf, config: &str) -> Self {
         fs::write(home.path().join("loquic.toml"), config).expect("write the configuration");
         let (data, allowed) = (Mutex::new(data), ALWAYS_ALLOWED.to_vec());
-        Self { home, data, port: free_port(), allowed, lines: Arc::default() }
+        Self { home, data, port: free_port(), transport: Transport::Quic, allowed, lines: Arc::default() }
     }
 
     /// Warnings and errors that contain this text are expected.
     #[must_use]
     pub fn allow(mut self, text: &'static str) -> Self {
         self.allowed.push(text);
+        self
+    }
+
+    /// Its clients come this way.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -112,6 +120,7 @@ impl Site {
     pub fn client(&self, name: &str) -> Builder {
         Client::builder(self.url())
             .name(name)
+            .transport(self.transport)
             .danger_accept_any_certificate(true)
             .backoff(Backoff { first: Duration::from_millis(20), max: Duration::from_millis(250) })
             .connect_timeout(PATIENCE)

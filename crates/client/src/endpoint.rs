@@ -123,7 +123,8 @@ impl Endpoints {
     }
 }
 
-/// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three; QUIC repeats a lost packet after 1 s.
+/// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three; QUIC repeats a
+/// lost packet after 1 s.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
 /// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs

@@ -7,4 +7,5 @@ mod names;
 mod network;
 mod positions;
 mod publishing;
+mod webtransport;
 mod windows;
