@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-/// How late publishes may leave, at the 99th percentile, before a run is invalid; `--send-lag-max` says otherwise. Ten
-/// milliseconds are what a scheduler takes on a busy machine; past it the figures tell about the generator.
-pub(crate) const SEND_LAG_MAX_DEFAULT: Duration = Duration::from_millis(10);
+/// How late publishes may leave, and how long arrivals may wait for a thread, at the 99th percentile, before a run is
+/// invalid; `--lag-max` says otherwise. Ten milliseconds are what a scheduler takes on a busy machine; past it the
+/// figures tell about the generator.
+pub(crate) const LAG_MAX_DEFAULT: Duration = Duration::from_millis(10);
+
+/// And the part of the latency that such a lag must make up before it matters.
+pub(crate) const LAG_SHARE_MAX: f64 = 0.1;
 
 /// The part of its threads' time that the generator may be busy. Past it deliveries wait for the generator to read them.
 pub(crate) const BUSY_MAX: f64 = 0.9;

@@ -3,7 +3,7 @@
 //! `cli` says what is asked for, `plan` what will be done, `run` does it. What decides figures is pure and tested alone:
 //! `schedule` when publishes are due, `payload` what they carry, `sequence` and `verdict` what became of them, `slo` and
 //! `health` what that means. `pacer` publishes from a thread of its own; `answers` and `subscriber` are the tasks that
-//! wait for acks and records.
+//! wait for acks and records, and `probe` watches whether they get to it in time.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod output;
 mod pacer;
 mod payload;
 mod plan;
+mod probe;
 mod process;
 mod report;
 mod run;

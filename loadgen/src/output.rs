@@ -11,26 +11,27 @@ use crate::{
     units::{grouped, human_bytes, micros},
 };
 
-/// Lines on standard error, if that is a terminal.
+/// Lines on standard error: what the run is about to do, and on a terminal a row a second.
 #[derive(Debug)]
 pub(crate) struct Live {
-    shown: bool,
+    rows: bool,
     with_server: bool,
 }
 
 impl Live {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { shown: io::stderr().is_terminal(), with_server: plan.server_pid.is_some() }
+        Self { rows: io::stderr().is_terminal(), with_server: plan.server_pid.is_some() }
     }
 
     pub(crate) fn say(&self, text: impl Display) {
-        if self.shown {
-            // It is only company; the report is what counts.
-            let _ = writeln!(io::stderr(), "{text}");
-        }
+        // It is only company; the report is what counts.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     pub(crate) fn heading(&self) {
+        if !self.rows {
+            return;
+        }
         let server = if self.with_server { "  server CPU       RSS" } else { "" };
         self.say(format_args!(
             "{:>5} {:>11} {:>11} {:>9} {:>9} {:>9} {:>6} {:>9}{server}",
@@ -39,6 +40,9 @@ impl Live {
     }
 
     pub(crate) fn row(&self, row: &Second) {
+        if !self.rows {
+            return;
+        }
         let time = |latency: Option<u64>| latency.map_or("-".to_owned(), micros);
         let mut line = format!(
             "{:>5} {:>11} {:>11} {:>9} {:>9} {:>9} {:>6} {:>9}",
@@ -174,11 +178,12 @@ fn cost(out: &mut String, report: &Report) -> std::fmt::Result {
     let threads = report.config.threads;
     writeln!(
         out,
-        "  generator   {} of CPU a delivery, {:.0} % of {threads} thread{}   send lag p99 {}",
+        "  generator   {} of CPU a delivery, {:.0} % of {threads} thread{}   p99 of its lag: sending {}, receiving {}",
         each(generator.cpu_us_per_delivery),
         generator.busy * 100.0,
         if threads == 1 { "" } else { "s" },
         micros(generator.send_lag_p99_us),
+        micros(generator.receive_lag_p99_us),
     )
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) threads: usize,
     pub(crate) server_pid: Option<u32>,
-    #[serde(rename = "send_lag_max_s", serialize_with = "seconds")]
-    pub(crate) send_lag_max: Duration,
+    #[serde(rename = "lag_max_s", serialize_with = "seconds")]
+    pub(crate) lag_max: Duration,
     #[serde(rename = "connect_timeout_s", serialize_with = "seconds")]
     pub(crate) connect_timeout: Duration,
     /// Beside those that every run has.

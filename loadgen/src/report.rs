@@ -88,6 +88,8 @@ pub(crate) struct Generator {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     /// How late publishes left.
     pub(crate) send_lag_p99_us: u64,
+    /// How long what arrived waited for a thread.
+    pub(crate) receive_lag_p99_us: u64,
     /// The part of its threads' time in which it worked.
     pub(crate) busy: f64,
 }

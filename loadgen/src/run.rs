@@ -83,6 +83,9 @@ impl Course {
     /// Until the time is up or somebody has had enough.
     async fn measure(&mut self, plan: &Plan, stage: &mut Stage, signals: &mut Signals) {
         let start = stage.clock.instant(plan.warmup.as_nanos() as u64);
+        if !plan.warmup.is_zero() {
+            self.live.say(format_args!("warming up for {:?}", plan.warmup));
+        }
         tokio::select! {
             () = sleep_until(start.into()) => {}
             () = signals.next() => self.interrupted = Some(stage.clock.now()),
@@ -90,6 +93,7 @@ impl Course {
         self.start = self.gauges.read();
         self.last_sampled = self.start;
         stage.sample(&mut None);
+        self.live.say(format_args!("measuring for {:?}", plan.duration));
         self.live.heading();
         let mut ticks = interval_at((start + SECOND).into(), SECOND);
         // After a pause of the whole process one row is late, and no row is made up.

@@ -33,7 +33,7 @@ impl Sessions {
             .buffered(CONNECTING_MAX)
             .try_collect()
             .await
-            .map_err(|error| Failed::tool(format_args!("{}: {error}{}", plan.url, advice(plan, &error))))?;
+            .map_err(|error| failed(plan, &error))?;
         let seen = clients.iter().map(|client| (client.status(), None)).collect();
         Ok(Self { clients, endpoints, seen, reconnects: 0 })
     }
@@ -90,12 +90,14 @@ async fn connect(plan: &Plan, number: usize, endpoint: &Endpoint) -> Result<Clie
         .await
 }
 
-fn advice(plan: &Plan, error: &Error) -> &'static str {
-    match error {
+fn failed(plan: &Plan, error: &Error) -> Failed {
+    let advice = match error {
+        Error::Address(_) => return Failed::Usage(format!("--url: {error}")),
         Error::Connect(_) | Error::TimedOut | Error::Tls(_) if plan.insecure => "\n    Is the server running there?",
         Error::Connect(_) | Error::TimedOut | Error::Tls(_) => {
             "\n    Is the server running there? A development server's certificate is taken with --insecure."
         }
         _ => "",
-    }
+    };
+    Failed::tool(format_args!("{}: {error}{advice}", plan.url))
 }

@@ -129,7 +129,7 @@ const DELIVERED: Sort = Sort::Flow { whole: expected, rate: |report| report.rate
 /// Of what was due.
 const PUBLISHED: Sort = Sort::Flow { whole: |report| report.scheduled as f64, rate: |report| report.rate.published };
 
-static COUNTS: [Metric; 12] = [
+static COUNTS: [Metric; 13] = [
     Metric { name: "sent", sort: PUBLISHED, value: |report| Some(report.sent as f64) },
     Metric { name: "published", sort: PUBLISHED, value: |report| Some(report.sent as f64) },
     Metric { name: "acked", sort: SENT, value: |report| Some(report.acked as f64) },
@@ -141,6 +141,11 @@ static COUNTS: [Metric; 12] = [
     Metric { name: "reordered", sort: EXPECTED, value: |report| Some(report.reordered as f64) },
     Metric { name: "corrupt", sort: EXPECTED, value: |report| Some(report.corrupt as f64) },
     Metric { name: "reconnects", sort: SENT, value: |report| Some(report.reconnects as f64) },
+    Metric {
+        name: "receive_lag_p99",
+        sort: Sort::Latency,
+        value: |report| Some(report.generator.receive_lag_p99_us as f64),
+    },
     Metric { name: "send_lag_p99", sort: Sort::Latency, value: |report| Some(report.generator.send_lag_p99_us as f64) },
 ];
 

@@ -34,6 +34,7 @@ pub(super) struct Finished {
     verdict: Verdict,
     total: Deliveries,
     acks: Latencies,
+    receive_lag: Latencies,
     errors: Vec<Fault>,
     reconnects: u64,
     /// In seconds: how long publishes were measured, and how long deliveries came.
@@ -73,6 +74,9 @@ pub(super) async fn finish(
     stage.phase.send_replace(Phase::Settling);
     gather(&mut stage.answers, &mut answered).await;
 
+    let mut lags = Vec::new();
+    gather(&mut stage.probe, &mut lags).await;
+
     let mut judged = Vec::new();
     tokio::select! {
         () = gather(&mut stage.subscribers, &mut judged) => {}
@@ -94,6 +98,7 @@ pub(super) async fn finish(
         outcomes,
         verdict,
         acks: stage.meter.acks.lock().clone(),
+        receive_lag: lags.pop().unwrap_or_else(Latencies::new),
         errors: stage.meter.errors(),
         reconnects: stage.sessions.reconnects(),
         published_for,
@@ -190,7 +195,8 @@ fn verdict(answered: Vec<(u32, Outcomes)>, judged: Vec<(u32, Judge)>, heads: &[u
 
 pub(super) fn report(plan: Plan, environment: Environment, course: Course, finished: Finished) -> Report {
     let Finished { paced, outcomes, verdict, total, .. } = &finished;
-    let send_lag_p99 = Duration::from_micros(paced.lag.quantile(0.99));
+    let p99 = |lags: &Latencies| Duration::from_micros(lags.quantile(0.99));
+    let (send_lag_p99, receive_lag_p99) = (p99(&paced.lag), p99(&finished.receive_lag));
     let own_cpu = course.end.own.cpu.saturating_sub(course.start.own.cpu).as_secs_f64();
     let elapsed = course.end.at.saturating_duration_since(course.start.at).as_secs_f64();
     let busy = own_cpu / (elapsed * plan.threads as f64);
@@ -198,7 +204,9 @@ pub(super) fn report(plan: Plan, environment: Environment, course: Course, finis
         scheduled: finished.scheduled,
         sent: paced.sent,
         send_lag_p99,
-        send_lag_max: plan.send_lag_max,
+        receive_lag_p99,
+        lag_max: plan.lag_max,
+        latency_p99: p99(&total.corrected),
         busy: if busy.is_finite() { busy } else { 0.0 },
         threads: plan.threads,
     };
@@ -233,6 +241,7 @@ pub(super) fn report(plan: Plan, environment: Environment, course: Course, finis
             cpu_s: all_cpu,
             cpu_us_per_delivery: per_delivery(all_cpu),
             send_lag_p99_us: send_lag_p99.as_micros() as u64,
+            receive_lag_p99_us: receive_lag_p99.as_micros() as u64,
             busy: health.busy,
         },
         valid: reasons.is_empty(),

@@ -19,11 +19,12 @@ use crate::{
     answers::{Answers, Outcomes},
     cli::{self, Failed},
     limits::CONNECTING_MAX,
-    meter::{Clock, Meter},
+    meter::{Clock, Latencies, Meter},
     output::Live,
     pacer::{Pacer, Pacing, Seat},
     payload::Payloads,
     plan::Plan,
+    probe,
     report::Second,
     schedule::Schedule,
     sessions::Sessions,
@@ -54,6 +55,7 @@ pub(crate) struct Stage {
     pub(crate) heads: Vec<Arc<AtomicU64>>,
     pub(crate) answers: JoinSet<(u32, Outcomes)>,
     pub(crate) subscribers: JoinSet<(u32, Judge)>,
+    pub(crate) probe: JoinSet<Latencies>,
     sampled: Sampled,
 }
 
@@ -142,13 +144,27 @@ impl Prepared {
             let publisher = client.publisher(&names[room as usize]).map_err(Failed::tool)?;
             seats.push(Seat { publisher, answers: sender });
         }
+        let mut probing = JoinSet::new();
+        probing.spawn(probe::watch(clock, measured_from, phase.subscribe()));
         let schedule = Schedule::new(plan.publishers_total(), plan.rate, plan.seed);
         let end = measured_from + plan.duration.as_nanos() as u64;
         let pacer =
             Pacer { schedule: schedule.clone(), payloads, clock, measured_from, end, seats, meter: Arc::clone(&meter) };
         let pacing = pacer.start().map_err(Failed::tool)?;
         let sampled = Sampled::default();
-        let stage = Stage { names, sessions, clock, meter, schedule, phase, heads, answers, subscribers, sampled };
+        let stage = Stage {
+            names,
+            sessions,
+            clock,
+            meter,
+            schedule,
+            phase,
+            heads,
+            answers,
+            subscribers,
+            probe: probing,
+            sampled,
+        };
         Ok((stage, pacing))
     }
 }
