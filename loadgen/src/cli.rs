@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Publish at a fixed rate, follow everything that comes, and say how it went
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, after_help = slo::help())]
     Run(Box<Run>),
 }
 
@@ -78,8 +78,7 @@ struct Run {
     /// How long to publish before that [default: 2s]
     #[arg(short, long, value_name = "TIME", value_parser = units::duration)]
     warmup: Option<Duration>,
-    /// What the run must achieve, like 'p99<20ms', 'lost==0', 'delivered>=1000/s', 'acked>=99.9%'; can be said several
-    /// times, and replaces those of the scenario
+    /// What the run must achieve (below); can be said several times, and replaces those of the scenario
     #[arg(long, value_name = "CONDITION")]
     slo: Vec<Slo>,
     /// Also measure this process: CPU and memory of a server on this machine
@@ -94,7 +93,7 @@ struct Run {
     /// Threads that receive [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// How late the generator may send and receive, at the 99th percentile, before the run is invalid
+    /// How late the generator itself may be (p99) before the run is invalid
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10ms")]
     lag_max: Duration,
     /// How long to wait for each session

@@ -102,8 +102,7 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
     cost(out, report)?;
     writeln!(out)?;
     for slo in &report.slo {
-        let value = slo.value.map_or("not measured".to_owned(), number);
-        writeln!(out, "  {}  {:<28} {value}", if slo.pass { "pass" } else { "FAIL" }, slo.expr)?;
+        writeln!(out, "  {}  {:<28}{:>12}", if slo.pass { "pass" } else { "FAIL" }, slo.expr, slo.shown)?;
     }
     for fault in &report.errors {
         writeln!(out, "  {} ×  {}", grouped(fault.count), fault.message)?;
@@ -187,11 +186,6 @@ fn cost(out: &mut String, report: &Report) -> std::fmt::Result {
     )
 }
 
-/// Whole, or with as many digits as matter.
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 && value >= 0.0 { grouped(value as u64) } else { format!("{value:.2}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +201,7 @@ mod tests {
             lost: 1,
             valid: true,
             latency_us: Some(Latency { p50: 310, p90: 800, p99: 1_900, p999: 4_000, max: 5_100_000 }),
-            slo: vec![Outcome { expr: "lost==0".into(), value: Some(1.0), pass: false }],
+            slo: vec![Outcome { expr: "lost==0".into(), value: Some(1.0), pass: false, shown: "1".into() }],
             ..Report::default()
         };
         let text = summary(&report);

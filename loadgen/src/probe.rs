@@ -31,8 +31,9 @@ pub(crate) async fn watch(clock: Clock, measured_from: u64, phase: watch::Receiv
         // A task that a timer has woken may go first; deliveries do not. Yielding puts it behind all that are ready.
         yield_now().await;
         let now = std::time::Instant::now();
-        lags.record((now - due).as_nanos() as u64);
+        // Also for the times at which it could not even look.
         while due <= now {
+            lags.record((now - due).as_nanos() as u64);
             due += INTERVAL;
         }
     }

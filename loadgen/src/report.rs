@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) refused: u64,
     /// No answer came.
     pub(crate) unknown: u64,
-    /// Deliveries: delivered + lost.
+    /// Deliveries: delivered + lost. Each publish that was not refused, to each subscriber of its room.
     pub(crate) expected: u64,
     pub(crate) delivered: u64,
     pub(crate) lost: u64,
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn invalid_comes_before_failed() {
-        let slo = |pass| Outcome { expr: "lost==0".into(), value: None, pass };
+        let slo = |pass| Outcome { expr: "lost==0".into(), value: None, pass, shown: String::new() };
         let graded = |valid, pass| Report { valid, slo: vec![slo(true), slo(pass)], ..Report::default() }.grade();
         assert_eq!(graded(true, true), Grade::Pass);
         assert_eq!(graded(true, false), Grade::Failed);
@@ -164,7 +164,7 @@ mod tests {
         let latency = Some(Latency::default());
         let report = Report {
             series,
-            slo: vec![Outcome { expr: String::new(), value: None, pass: false }],
+            slo: vec![Outcome { expr: String::new(), value: None, pass: false, shown: String::new() }],
             latency_us: latency,
             server: Some(Server::default()),
             ..Report::default()

@@ -24,6 +24,9 @@ pub(crate) struct Outcome {
     /// Latencies in µs, sizes in bytes, rates per second, shares in per cent; null if it was not measured.
     pub(crate) value: Option<f64>,
     pub(crate) pass: bool,
+    /// The value for people.
+    #[serde(skip)]
+    pub(crate) shown: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,9 +174,22 @@ fn metrics() -> impl Iterator<Item = &'static Metric> {
     LATENCIES.iter().chain(&COUNTS).chain(&SERVER)
 }
 
-/// Every name, for the help.
-pub(crate) fn names() -> String {
-    metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ")
+fn names<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> String {
+    metrics.into_iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ")
+}
+
+/// What can be said, for the command line's help.
+pub(crate) fn help() -> String {
+    let (latencies, counts, server) = (names(&LATENCIES), names(&COUNTS), names(&SERVER));
+    format!(
+        "Conditions compare with <, <=, >, >=, == or !=; the shell wants them in quotes:\n  \
+         'p99<20ms' 'lost<=0.01%' 'delivered>=1000/s' 'server_cpu_per_delivery<10us'\n  \
+         latencies: {latencies}\n  \
+         counts, some also as a share (%) or per second (/s): {counts}\n  \
+         with --server-pid: {server}\n\
+         Every run has to: {}.",
+        implicit().iter().map(Slo::to_string).collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What every run must achieve.
@@ -204,7 +220,19 @@ impl Slo {
             Relation::Equal => value == self.bound,
             Relation::NotEqual => value != self.bound,
         });
-        Outcome { expr: self.text.clone(), value, pass }
+        let shown = value.map_or("not measured".into(), |value| self.show(value));
+        Outcome { expr: self.text.clone(), value, pass, shown }
+    }
+
+    fn show(&self, value: f64) -> String {
+        match (self.measure, &self.metric.sort) {
+            (Measure::PerSecond, _) => format!("{}/s", units::grouped(value as u64)),
+            (Measure::Percent, _) => format!("{value:.3} %"),
+            (_, Sort::Latency) => units::micros(value as u64),
+            (_, Sort::ServerTime) => format!("{value:.2} µs"),
+            (_, Sort::ServerBytes) => units::human_bytes(value),
+            (_, Sort::Count { .. } | Sort::Flow { .. }) => units::grouped(value as u64),
+        }
     }
 }
 
@@ -223,7 +251,8 @@ impl FromStr for Slo {
         let at = at.ok_or_else(|| format!("{text:?} compares nothing; write it like p99<20ms or lost==0"))?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
         let metric = metrics().find(|metric| metric.name == name);
-        let metric = metric.ok_or_else(|| format!("{name:?} is nothing that is measured; there are {}", names()))?;
+        let metric =
+            metric.ok_or_else(|| format!("{name:?} is nothing that is measured; there are {}", names(metrics())))?;
         let relation = RELATIONS.iter().find(|(sign, _)| rest.starts_with(sign));
         let (sign, relation) = relation.ok_or_else(|| format!("{text:?}: compare with <, <=, >, >=, == or !="))?;
         let number = rest[sign.len()..].trim();
@@ -307,6 +336,16 @@ mod tests {
     }
 
     #[test]
+    fn values_are_shown_in_their_units() {
+        let shown = |text: &str| text.parse::<Slo>().unwrap().judge(&report()).shown;
+        assert_eq!(shown("p99<1s"), "20.0 ms");
+        assert_eq!(shown("delivered>1/s"), "1,990/s");
+        assert_eq!(shown("lost<1%"), "0.500 %");
+        assert_eq!(shown("delivered>1"), "19,900");
+        assert_eq!(shown("ack_p99<1s"), "not measured");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, said) in [
             ("p99", "compares nothing"),
@@ -330,6 +369,6 @@ mod tests {
         assert_eq!(implicit().len(), 5);
         assert!(implicit().iter().all(|slo| !slo.needs_server()));
         let failed: Vec<_> = implicit().iter().map(|slo| slo.judge(&report())).filter(|slo| !slo.pass).collect();
-        assert_eq!(failed, [Outcome { expr: "lost==0".into(), value: Some(100.0), pass: false }]);
+        assert_eq!(failed, [Outcome { expr: "lost==0".into(), value: Some(100.0), pass: false, shown: "100".into() }]);
     }
 }

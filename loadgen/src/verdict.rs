@@ -118,7 +118,8 @@ pub(crate) struct Acked {
     pub(crate) sum: u64,
     /// The last offset that an ack named.
     pub(crate) last: u64,
-    /// Publishes whose outcome is not known, or whose place is not: sums cannot be compared.
+    /// Publishes whose outcome is not known, or whose place is not: sums cannot be compared. Whether they are in the log
+    /// or not, nobody refused them, so they are expected.
     pub(crate) unclear: u64,
 }
 
@@ -155,8 +156,8 @@ impl Verdict {
         let mut sum = (acked.unclear == 0).then_some(acked.sum);
         for judge in judges {
             let holes = judge.missing() + head.saturating_sub(judge.reached());
-            // A publish that was acknowledged and is nowhere, at whatever offset.
-            let lost = holes.max(acked.count.saturating_sub(judge.seen));
+            // And what was sent, was not refused, and is nowhere, at whatever offset.
+            let lost = holes.max((acked.count + acked.unclear).saturating_sub(judge.seen));
             self.delivered += judge.delivered;
             self.lost += lost;
             self.expected += judge.delivered + lost;

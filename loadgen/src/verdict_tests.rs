@@ -79,6 +79,16 @@ fn a_publish_that_was_acknowledged_and_is_nowhere_is_lost() {
 }
 
 #[test]
+fn a_publish_without_an_answer_is_expected_all_the_same() {
+    let mut world = world();
+    world.acked.unclear = 1;
+    assert_eq!(world.verdict(&world.log).lost, 2, "it did not come to either subscription");
+    let late = world.payloads.write(Stamp { publisher: 0, sequence: 10, intended: 9, lag_us: 0 });
+    world.log.push((COUNT + 1, late));
+    assert_eq!(world.verdict(&world.log).lost, 0, "it came");
+}
+
+#[test]
 fn a_duplicate_is_found() {
     let world = world();
     let mut shown = world.log.clone();
@@ -147,7 +157,7 @@ fn another_record_than_the_others_see_is_found() {
     assert_eq!(world.verdict(&shown), Verdict { corrupt: 1, ..clean() });
     // Also where the outcome of some publish is not known, so that acks prove nothing.
     let mut unclear = self::world();
-    unclear.acked.unclear = 1;
+    (unclear.acked.count, unclear.acked.unclear) = (COUNT - 1, 1);
     assert_eq!(unclear.verdict(&shown), Verdict { corrupt: 1, ..clean() });
 }
 
