@@ -32,7 +32,7 @@ impl Environment {
         Self {
             time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
             loadgen_version: env!("CARGO_PKG_VERSION"),
-            commit: option_env!("LOQUIC_COMMIT"),
+            commit: option_env!("LOQUIC_COMMIT").filter(|commit| !commit.is_empty()),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             kernel: line("/proc/sys/kernel/osrelease"),
             cpus: thread::available_parallelism().map_or(0, usize::from),

@@ -10,7 +10,8 @@ pub(crate) const LAG_MAX_DEFAULT: Duration = Duration::from_millis(10);
 /// And the part of the latency that such a lag must make up before it matters.
 pub(crate) const LAG_SHARE_MAX: f64 = 0.1;
 
-/// The part of its threads' time that the generator may be busy. Past it deliveries wait for the generator to read them.
+/// The part of its threads' time that the generator may be busy. Past it deliveries wait for the generator to read
+/// them.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 
 /// The part of the schedule that must have been sent; less is a generator that could not keep up.
@@ -50,6 +51,9 @@ pub(crate) const SESSIONS_MAX: u64 = 100_000;
 
 /// Publishers of one run, and subscriptions.
 pub(crate) const MEMBERS_MAX: u64 = 1_000_000;
+
+/// Pairs of a subscription and a publisher whose sequence it follows, at 40 bytes each: 800 MB.
+pub(crate) const SEQUENCES_MAX: u64 = 20_000_000;
 
 /// Publishes of one run. Their times are computed, not kept, so this only guards against a slip of the finger.
 pub(crate) const PUBLISHES_MAX: f64 = 1e11;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    limits::{MEMBERS_MAX, PUBLISHES_MAX, SESSIONS_MAX, SIZE_MAX},
+    limits::{MEMBERS_MAX, PUBLISHES_MAX, SEQUENCES_MAX, SESSIONS_MAX, SIZE_MAX},
     payload::STAMP_BYTES,
     slo::Slo,
 };
@@ -96,6 +96,12 @@ impl Plan {
         if members > MEMBERS_MAX {
             return Err(format!("{members} members in all rooms together are too many; at most {MEMBERS_MAX}"));
         }
+        let pairs = u64::from(subscribers) * u64::from(publishers);
+        if pairs.saturating_mul(u64::from(rooms)) > SEQUENCES_MAX {
+            return Err(format!(
+                "--subscribers times --publishers in all rooms is too much to follow; at most {SEQUENCES_MAX}"
+            ));
+        }
         if sessions < self.members() {
             return Err(format!(
                 "--sessions must be at least {}: members of a room have different ones",
@@ -167,6 +173,7 @@ mod tests {
             (Plan { sessions: 4, ..plan() }, "at least 5"),
             (Plan { sessions: 51, ..plan() }, "at most 50"),
             (Plan { rooms: 1_000_000, ..plan() }, "too many"),
+            (Plan { rooms: 1, subscribers: 5000, publishers: 5000, ..plan() }, "too much to follow"),
             (Plan { duration: Duration::ZERO, ..plan() }, "--duration"),
             (Plan { rate: 0.1, duration: second, ..plan() }, "publishes"),
             (Plan { slo: vec!["server_rss<1GB".parse().unwrap()], ..plan() }, "needs --server-pid"),

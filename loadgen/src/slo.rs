@@ -132,7 +132,7 @@ const DELIVERED: Sort = Sort::Flow { whole: expected, rate: |report| report.rate
 /// Of what was due.
 const PUBLISHED: Sort = Sort::Flow { whole: |report| report.scheduled as f64, rate: |report| report.rate.published };
 
-static COUNTS: [Metric; 13] = [
+static COUNTS: [Metric; 11] = [
     Metric { name: "sent", sort: PUBLISHED, value: |report| Some(report.sent as f64) },
     Metric { name: "published", sort: PUBLISHED, value: |report| Some(report.sent as f64) },
     Metric { name: "acked", sort: SENT, value: |report| Some(report.acked as f64) },
@@ -144,12 +144,16 @@ static COUNTS: [Metric; 13] = [
     Metric { name: "reordered", sort: EXPECTED, value: |report| Some(report.reordered as f64) },
     Metric { name: "corrupt", sort: EXPECTED, value: |report| Some(report.corrupt as f64) },
     Metric { name: "reconnects", sort: SENT, value: |report| Some(report.reconnects as f64) },
+];
+
+/// The generator's own.
+static LAGS: [Metric; 2] = [
+    Metric { name: "send_lag_p99", sort: Sort::Latency, value: |report| Some(report.generator.send_lag_p99_us as f64) },
     Metric {
         name: "receive_lag_p99",
         sort: Sort::Latency,
         value: |report| Some(report.generator.receive_lag_p99_us as f64),
     },
-    Metric { name: "send_lag_p99", sort: Sort::Latency, value: |report| Some(report.generator.send_lag_p99_us as f64) },
 ];
 
 static SERVER: [Metric; 3] = [
@@ -171,7 +175,7 @@ static SERVER: [Metric; 3] = [
 ];
 
 fn metrics() -> impl Iterator<Item = &'static Metric> {
-    LATENCIES.iter().chain(&COUNTS).chain(&SERVER)
+    LATENCIES.iter().chain(&LAGS).chain(&COUNTS).chain(&SERVER)
 }
 
 fn names<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> String {
@@ -180,7 +184,7 @@ fn names<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> String {
 
 /// What can be said, for the command line's help.
 pub(crate) fn help() -> String {
-    let (latencies, counts, server) = (names(&LATENCIES), names(&COUNTS), names(&SERVER));
+    let (latencies, counts, server) = (names(LATENCIES.iter().chain(&LAGS)), names(&COUNTS), names(&SERVER));
     format!(
         "Conditions compare with <, <=, >, >=, == or !=; the shell wants them in quotes:\n  \
          'p99<20ms' 'lost<=0.01%' 'delivered>=1000/s' 'server_cpu_per_delivery<10us'\n  \

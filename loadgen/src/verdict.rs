@@ -2,8 +2,8 @@
 //!
 //! Each subscription has a [`Judge`]. Offsets must be dense, and the publishes of each publisher must come once and in
 //! the order they were sent. Over what it saw it keeps a sum of (offset, publisher, sequence); what publishers were
-//! acknowledged makes up the same sum, so at the end one comparison says whether every record was at the offset that its
-//! ack named, for every subscription.
+//! acknowledged makes up the same sum, so at the end one comparison says whether every record was at the offset that
+//! its ack named, for every subscription.
 
 use std::ops::Range;
 
@@ -118,8 +118,8 @@ pub(crate) struct Acked {
     pub(crate) sum: u64,
     /// The last offset that an ack named.
     pub(crate) last: u64,
-    /// Publishes whose outcome is not known, or whose place is not: sums cannot be compared. Whether they are in the log
-    /// or not, nobody refused them, so they are expected.
+    /// Publishes whose outcome is not known, or whose place is not: sums cannot be compared. Whether they are in the
+    /// log or not, nobody refused them, so they are expected.
     pub(crate) unclear: u64,
 }
 
@@ -164,8 +164,8 @@ impl Verdict {
             self.duplicated += judge.duplicated;
             self.reordered += judge.reordered;
             self.corrupt += judge.corrupt;
-            // Whoever saw all of it saw the same at the same places. What is lost or corrupt is counted already; what is
-            // behind the head was appended when nobody waited for it any more, so not everybody has seen it.
+            // Whoever saw all of it saw the same at the same places. What is lost or corrupt is counted already; what
+            // is behind the head was appended when nobody waited for it any more, so not everybody has seen it.
             let comparable = lost == 0 && judge.corrupt == 0 && judge.reached() == head;
             if comparable && judge.sum != *sum.get_or_insert(judge.sum) {
                 self.corrupt += 1;

@@ -60,11 +60,11 @@ pub(super) async fn finish(
     course.live.say("waiting for what is late");
 
     let mut answered = Vec::new();
-    tokio::select! {
-        () = gather(&mut stage.answers, &mut answered) => {}
-        () = silence(&stage.meter) => {}
-        () = signals.next() => {}
-    }
+    let hurried = tokio::select! {
+        () = gather(&mut stage.answers, &mut answered) => false,
+        () = silence(&stage.meter) => false,
+        () = signals.next() => true,
+    };
     let mut heads = heads(stage.sessions.client(0), &stage.names, &stage.meter).await;
     for (room, outcomes) in &answered {
         let head = &mut heads[*room as usize];
@@ -78,10 +78,12 @@ pub(super) async fn finish(
     gather(&mut stage.probe, &mut lags).await;
 
     let mut judged = Vec::new();
-    tokio::select! {
-        () = gather(&mut stage.subscribers, &mut judged) => {}
-        () = silence(&stage.meter) => {}
-        () = signals.next() => {}
+    if !hurried {
+        tokio::select! {
+            () = gather(&mut stage.subscribers, &mut judged) => {}
+            () = silence(&stage.meter) => {}
+            () = signals.next() => {}
+        }
     }
     stage.phase.send_replace(Phase::Over);
     gather(&mut stage.subscribers, &mut judged).await;
