@@ -166,11 +166,11 @@ fn cost(out: &mut String, report: &Report) -> std::fmt::Result {
     if let Some(server) = &report.server {
         writeln!(
             out,
-            "  server      {} of CPU a delivery, {:.2} s in all   RSS {}, {} a session",
+            "  server      {} of CPU a delivery, {:.2} s in all   RSS {}{}",
             each(server.cpu_us_per_delivery),
             server.cpu_s,
             human_bytes(server.rss_bytes as f64),
-            human_bytes(server.rss_bytes_per_session),
+            server.rss_bytes_per_session.map_or(String::new(), |each| format!(", {} a session", human_bytes(each))),
         )?;
     }
     let generator = &report.generator;

@@ -78,8 +78,9 @@ pub(crate) struct Server {
     pub(crate) cpu_s: f64,
     /// At the end.
     pub(crate) rss_bytes: u64,
-    /// What it has grown since before the first session, divided by the sessions.
-    pub(crate) rss_bytes_per_session: f64,
+    /// What it has grown since before the first session, divided by the sessions. Null if it has not grown: then it had
+    /// memory left from before.
+    pub(crate) rss_bytes_per_session: Option<f64>,
 }
 
 #[derive(Debug, Default, Clone, Serialize)]

@@ -170,7 +170,7 @@ static SERVER: [Metric; 3] = [
     Metric {
         name: "server_rss_per_session",
         sort: Sort::ServerBytes,
-        value: |report| Some(report.server.as_ref()?.rss_bytes_per_session),
+        value: |report| report.server.as_ref()?.rss_bytes_per_session,
     },
 ];
 

@@ -269,6 +269,6 @@ fn server(plan: &Plan, course: &Course, finished: &Finished) -> Option<Server> {
         cpu_us_per_delivery: (delivered > 0).then(|| cpu * 1e6 / delivered as f64),
         cpu_s: cpu,
         rss_bytes: settled.rss,
-        rss_bytes_per_session: grown / f64::from(plan.sessions),
+        rss_bytes_per_session: (grown > 0.0).then(|| grown / f64::from(plan.sessions)),
     })
 }
