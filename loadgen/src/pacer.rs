@@ -70,10 +70,15 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 const TIMER_SLACK_NANOS: NonZeroU64 = NonZeroU64::MIN;
 
 impl Pacing {
-    /// Ends it, if it has not ended by itself. Blocks for as long as one publish takes.
+    /// Ends it before its time.
     pub(crate) fn stop(self) -> Paced {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
+        self.wait()
+    }
+
+    /// Waits for its end: a little late, if what was due last left late. Blocks, at most [`BEHIND_MAX`] past the end.
+    pub(crate) fn wait(self) -> Paced {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

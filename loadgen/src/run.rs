@@ -92,7 +92,7 @@ impl Course {
         }
         self.start = self.gauges.read();
         self.last_sampled = self.start;
-        stage.sample(&mut None);
+        stage.sessions.online();
         self.live.say(format_args!("measuring for {:?}", plan.duration));
         self.live.heading();
         let mut ticks = interval_at((start + SECOND).into(), SECOND);
@@ -119,12 +119,9 @@ impl Course {
             row.server_cpu = Some(now.cpu.saturating_sub(before.cpu).as_secs_f64());
             row.server_rss = Some(now.rss);
         }
-        let mut row = Some(row);
         stage.sample(&mut row);
-        if let Some(row) = row {
-            self.live.row(&row);
-            self.series.push(row);
-        }
+        self.live.row(&row);
+        self.series.push(row);
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn finish(
     let due_until = measured_from + plan.duration.as_nanos() as u64;
     let end = course.interrupted.map_or(due_until, |at| at.clamp(measured_from, due_until));
     let scheduled = stage.schedule.count_before(end) - stage.schedule.count_before(measured_from);
-    let paced = pacing.stop();
+    let paced = if course.interrupted.is_some() { pacing.stop() } else { pacing.wait() };
     course.end = course.gauges.read();
     course.live.say("waiting for what is late");
 
@@ -116,9 +116,11 @@ impl Course {
     /// One more row for what came after the last publish, if something did.
     fn last_row(&mut self, stage: &mut Stage, settled: Reading) {
         let t = self.series.last().map_or(0, |row| row.t) + 1;
-        let mut row = Some(Second { t, ..Second::default() });
+        let mut row = Second { t, ..Second::default() };
         stage.sample(&mut row);
-        let Some(mut row) = row.filter(|row| row.delivered > 0 || row.published > 0 || row.lost != 0) else { return };
+        if row.delivered == 0 && row.published == 0 && row.lost == 0 {
+            return;
+        }
         if let (Some(now), Some(before)) = (settled.server, self.last_sampled.server) {
             row.server_cpu = Some(now.cpu.saturating_sub(before.cpu).as_secs_f64());
             row.server_rss = Some(now.rss);

@@ -92,23 +92,19 @@ impl Stage {
         Ok(Prepared { run, names, sessions, joined })
     }
 
-    /// Fills in what happened since the last time; without a row it only begins anew.
-    pub(crate) fn sample(&mut self, row: &mut Option<Second>) {
+    /// Fills in what happened since the last row. The warm-up is in none: only what is measured is counted.
+    pub(crate) fn sample(&mut self, row: &mut Second) {
         let deliveries = self.meter.take_second();
         let published = self.meter.published.load(Ordering::Relaxed);
-        if let Some(row) = row {
-            row.published = published - self.sampled.published;
-            row.delivered = deliveries.delivered;
-            row.lost = deliveries.missing as i64 - self.sampled.missing as i64;
-            let latency = deliveries.second.summary();
-            row.p50 = latency.map(|latency| latency.p50);
-            row.p99 = latency.map(|latency| latency.p99);
-            row.max = latency.map(|latency| latency.max);
-            row.sessions = self.sessions.online();
-            self.sampled = Sampled { published, missing: deliveries.missing };
-        } else {
-            self.sessions.online();
-        }
+        row.published = published - self.sampled.published;
+        row.delivered = deliveries.delivered;
+        row.lost = deliveries.missing as i64 - self.sampled.missing as i64;
+        let latency = deliveries.second.summary();
+        row.p50 = latency.map(|latency| latency.p50);
+        row.p99 = latency.map(|latency| latency.p99);
+        row.max = latency.map(|latency| latency.max);
+        row.sessions = self.sessions.online();
+        self.sampled = Sampled { published, missing: deliveries.missing };
     }
 }
 
