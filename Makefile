@@ -13,7 +13,7 @@ run: build
 	@scripts/run.sh
 
 build: setup
-	@scripts/cargo.sh build --release --locked --bin loquic
+	@scripts/cargo.sh build --release --locked -p loquic -p loquic-loadgen --bins
 
 test: setup
 	@scripts/test.sh

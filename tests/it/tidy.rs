@@ -32,7 +32,7 @@ const MODULES: &[(&str, &[&str])] = &[
 /// Where tests die on purpose; any module may have such a place.
 const EVERYWHERE: &[&str] = &["failpoint"];
 
-/// The only files that name a library, in `src` and in the client.
+/// The only files that name a library, in what is shipped.
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("rocksdb", &["src/log/rocks.rs"]),
     (
@@ -48,10 +48,21 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ),
     ("web_transport_quinn", &["src/transport/webtransport.rs", "crates/client/src/webtransport.rs"]),
     ("bincode", &[]),
-    ("tokio", &["src", "crates/client/src", "crates/impair/src"]),
-    ("loquic_client", &["src/cli"]),
-    ("clap", &["src/cli", "src/main.rs", "crates/impair/src/main.rs"]),
-    ("toml", &["src/config"]),
+    ("tokio", &["src", "crates/client/src", "crates/impair/src", "loadgen/src"]),
+    ("loquic_client", &["src/cli", "loadgen/src"]),
+    (
+        "clap",
+        &[
+            "src/cli",
+            "src/main.rs",
+            "crates/impair/src/main.rs",
+            "loadgen/src/cli.rs",
+            "loadgen/src/plan.rs",
+            "loadgen/src/main.rs",
+        ],
+    ),
+    ("toml", &["src/config", "loadgen/src/scenario.rs"]),
+    ("hdrhistogram", &["loadgen/src/meter.rs"]),
     ("axum", &["src/api"]),
     ("hyper", &["src/api/listener.rs"]),
     ("hyper_util", &["src/api/listener.rs"]),
@@ -69,6 +80,12 @@ const PURE: &[&str] = &[
     "src/room/floor.rs",
     "src/room/start.rs",
     "src/session/state.rs",
+    "loadgen/src/schedule.rs",
+    "loadgen/src/payload.rs",
+    "loadgen/src/sequence.rs",
+    "loadgen/src/verdict.rs",
+    "loadgen/src/slo.rs",
+    "loadgen/src/health.rs",
 ];
 
 const IMPURE: &[&str] = &[
@@ -129,7 +146,8 @@ fn source(path: PathBuf) -> Source {
 
 /// Everything that is shipped.
 fn shipped() -> Vec<Source> {
-    let directories = ["src", "crates/wire/src", "crates/client/src", "crates/check/src", "crates/impair/src"];
+    let directories =
+        ["src", "crates/wire/src", "crates/client/src", "crates/check/src", "crates/impair/src", "loadgen/src"];
     let all = directories.iter().flat_map(|directory| sources(directory));
     all.filter(|source| !is_test(&source.path)).collect()
 }
@@ -349,7 +367,8 @@ fn crates_know_only_what_is_below_them() {
     assert_eq!(ours("crates/check"), [""; 0]);
     assert_eq!(ours("crates/client"), ["loquic-wire"]);
     assert_eq!(ours("crates/impair"), [""; 0]);
-    for krate in [".", "crates/wire", "crates/check", "crates/client", "crates/impair"] {
+    assert_eq!(ours("loadgen"), ["loquic-client"]);
+    for krate in [".", "crates/wire", "crates/check", "crates/client", "crates/impair", "loadgen"] {
         assert!(!of(krate).contains("bincode"), "{krate} ships bincode, which nobody maintains");
     }
 }
@@ -387,7 +406,7 @@ fn what_is_pure_stays_pure() {
 }
 
 #[test]
-fn the_client_is_built_without_rocksdb() {
+fn the_client_and_the_load_generator_are_built_without_rocksdb() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let mut needs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in lock.split("[[package]]") {
@@ -398,7 +417,7 @@ fn the_client_is_built_without_rocksdb() {
     }
     // Development dependencies are in there as well: more than what is looked for, never less.
     let mut reached = BTreeSet::new();
-    let mut next = vec!["loquic-client"];
+    let mut next = vec!["loquic-client", "loquic-loadgen"];
     while let Some(name) = next.pop() {
         if reached.insert(name) {
             next.extend(needs.get(name).into_iter().flatten());
@@ -407,12 +426,14 @@ fn the_client_is_built_without_rocksdb() {
     assert!(reached.contains("quinn"), "the lock file was not read");
     let heavy = reached.into_iter().filter(|name| name.contains("rocksdb") || *name == "loquic");
     let heavy = heavy.map(str::to_owned).collect();
-    none("the client needs", heavy);
+    none("the client or the load generator needs", heavy);
 }
 
 #[test]
 fn every_file_is_part_of_the_build() {
-    for directory in ["src", "crates/wire/src", "crates/client/src", "crates/check/src", "crates/impair/src"] {
+    for directory in
+        ["src", "crates/wire/src", "crates/client/src", "crates/check/src", "crates/impair/src", "loadgen/src"]
+    {
         let files: BTreeMap<_, _> =
             sources(directory).into_iter().map(|source| (source.path.clone(), source)).collect();
         let mut reached = BTreeSet::new();
@@ -511,7 +532,7 @@ fn nothing_of_one_machine_is_committed() {
     let private =
         [["/ho", "me/"].concat(), ["/ro", "ot/"].concat(), ["/wo", "rk/"].concat(), ["regis", "try = \"http"].concat()];
     let mut files = Vec::new();
-    for directory in ["src", "crates", "tests", "benches", "docs", "scripts", "certs", ".ci", ".cargo"] {
+    for directory in ["src", "crates", "loadgen", "tests", "benches", "docs", "scripts", "certs", ".ci", ".cargo"] {
         walk(&root().join(directory), &mut files);
     }
     for file in ["Cargo.toml", "Cargo.lock", "Makefile", "README.md", "deny.toml", "clippy.toml", "rust-toolchain.toml"]

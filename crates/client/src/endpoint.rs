@@ -53,8 +53,9 @@ impl Endpoint {
         self.inner.connect_with(config, to, name).map_err(|error| Error::Connect(error.to_string().into()))
     }
 
-    /// Waits until the other side has been told about closed connections, or has had the time to.
-    pub(crate) async fn wait_idle(&self) {
+    /// Waits until the other side has been told about closed connections, or has had the time to. Clients that share a
+    /// socket do not wait for it when they are closed: whoever has closed the last one does.
+    pub async fn wait_idle(&self) {
         let _ = tokio::time::timeout(CLOSE_WAIT_MAX, self.inner.wait_idle()).await;
     }
 }
