@@ -3,8 +3,8 @@
 import { LoquicError } from './error.ts'
 
 export interface Info {
-  /** Where WebTransport is offered. */
-  webtransport: string
+  /** Where WebTransport is offered; at least one. */
+  webtransport: string[]
   /** SHA-256 of the certificates, current and next; empty where the certificate is one that browsers trust. */
   hashes: Uint8Array<ArrayBuffer>[]
 }
@@ -15,7 +15,7 @@ export interface Info {
  */
 export async function readInfo(url: string, signal: AbortSignal): Promise<Info> {
   const base = new URL(url)
-  const direct = { webtransport: new URL('/v1', base).href, hashes: [] }
+  const direct = { webtransport: [new URL('/v1', base).href], hashes: [] }
   let response: Response
   try {
     response = await fetch(new URL('/v1/info', base), { cache: 'no-store', signal })
@@ -31,13 +31,9 @@ export async function readInfo(url: string, signal: AbortSignal): Promise<Info> 
 /** Takes what a server says, which may be anything. */
 export function parseInfo(json: unknown): Info {
   const transports = property(json, 'transports')
-  const url = property(property(transports, 'webtransport'), 'url')
-  const hashes = property(json, 'certificate_hashes') ?? []
-  if (typeof url !== 'string' || !URL.canParse(url)) {
-    throw new LoquicError('connect', '/v1/info names no address for WebTransport')
-  }
-  if (!Array.isArray(hashes)) throw new LoquicError('connect', '/v1/info names no list of hashes')
-  return { webtransport: url, hashes: hashes.map(parseHash) }
+  const urls = list(property(transports, 'webtransport')).filter((url) => URL.canParse(String(url)))
+  if (urls.length === 0) throw new LoquicError('connect', '/v1/info names no address for WebTransport')
+  return { webtransport: urls.map(String), hashes: list(property(json, 'certificate_hashes')).map(parseHash) }
 }
 
 function parseHash(hash: unknown): Uint8Array<ArrayBuffer> {
@@ -52,4 +48,8 @@ function parseHash(hash: unknown): Uint8Array<ArrayBuffer> {
 
 function property(of: unknown, name: string): unknown {
   return typeof of === 'object' && of !== null ? (of as Record<string, unknown>)[name] : undefined
+}
+
+function list(of: unknown): unknown[] {
+  return Array.isArray(of) ? of : []
 }

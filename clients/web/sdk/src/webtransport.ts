@@ -8,6 +8,7 @@ import { within } from './sync.ts'
 
 /** Connects to whatever `/v1/info` at this address names. */
 export function webTransport(url: string): Connect {
+  let attempt = 0
   return async (signal) => {
     if (typeof WebTransport === 'undefined') {
       throw new LoquicError('invalid', 'this browser has no WebTransport, or the page is not served securely')
@@ -16,15 +17,16 @@ export function webTransport(url: string): Connect {
     const info = await readInfo(url, deadline)
     const serverCertificateHashes = info.hashes.map((value) => ({ algorithm: 'sha-256', value }))
     const options = serverCertificateHashes.length > 0 ? { serverCertificateHashes } : {}
-    const transport = new WebTransport(info.webtransport, options)
-    const late = () => new LoquicError('connect', `${info.webtransport} does not answer`)
+    const address = info.webtransport[attempt++ % info.webtransport.length] ?? url
+    const transport = new WebTransport(address, options)
+    const late = () => new LoquicError('connect', `${address} does not answer`)
     // It rejects together with `ready`; that is where the reason is taken from.
     transport.closed.catch(() => {})
     try {
       await within(ANSWER_MS_MAX, transport.ready, late)
     } catch (error) {
       closeQuietly(transport)
-      throw new LoquicError('connect', `cannot connect to ${info.webtransport}: ${toError(error).message}`)
+      throw new LoquicError('connect', `cannot connect to ${address}: ${toError(error).message}`)
     }
     return new WebTransportLink(transport)
   }
