@@ -67,12 +67,14 @@ it('goes back once everything in flight is answered', () => {
   sent()
   ack(1)
   expect(nack(2, Code.overloaded, 2)).toBeUndefined()
+  push('d')
   expect(sent()).toEqual([])
   expect(nack(3, Code.skipped, 2)).toEqual({ code: Code.overloaded, retryAfterMs: 0, stalls: 0 })
-  expect(sent()).toEqual(['2=b', '3=c'])
+  expect(sent()).toEqual(['2=b', '3=c', '4=d'])
   expect([...shelf]).toEqual([
     [2, 2],
     [3, 3],
+    [4, 4],
   ])
 })
 
