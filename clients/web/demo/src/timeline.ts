@@ -42,6 +42,12 @@ export class Timeline {
     this.#scroller.addEventListener('scroll', () => {
       if (this.#isAtEnd()) this.#setUnseen(0)
     })
+    // A keyboard that opens, or a window that shrinks, must not hide the newest record.
+    let wasAtEnd = true
+    this.#scroller.addEventListener('scroll', () => {
+      wasAtEnd = this.#isAtEnd()
+    })
+    new ResizeObserver(() => wasAtEnd && this.#toEnd()).observe(this.#scroller)
     room.subscribe(() => this.#showPending())
   }
 
@@ -122,9 +128,14 @@ export class Timeline {
       row.querySelector('.state')?.replaceWith(durable(offset, true))
       return row
     })
+    const isJoined = this.#room.state.type === 'joined'
+    const words = {
+      waiting: isJoined ? 'Sending…' : 'Kept until the server is back',
+      sent: isJoined ? 'Sent' : 'Sent, not yet confirmed',
+    }
     const waiting = this.#room.outbox
       .filter(({ producer, id }) => !this.#shown.has(`${producer}/${id}`))
-      .map(({ value, state }) => this.#row(this.#name, text(value), undefined, state === 'sent' ? 'Sent' : 'Sending…'))
+      .map(({ value, state }) => this.#row(this.#name, text(value), undefined, words[state]))
     this.#pending = [...acked, ...waiting, ...this.#failures.map((failure) => this.#failed(failure))]
     for (const row of this.#pending) row.classList.add('pending')
     this.#list.append(...this.#pending)
