@@ -39,14 +39,12 @@ export class Timeline {
     this.#name = name
     this.#retry = retry
     this.#newest.addEventListener('click', () => this.#toEnd())
-    this.#scroller.addEventListener('scroll', () => {
-      if (this.#isAtEnd()) this.#setUnseen(0)
-    })
-    // A keyboard that opens, or a window that shrinks, must not hide the newest record.
     let wasAtEnd = true
     this.#scroller.addEventListener('scroll', () => {
       wasAtEnd = this.#isAtEnd()
+      if (wasAtEnd) this.#setUnseen(0)
     })
+    // A keyboard that opens, or a window that shrinks, must not hide the newest record.
     new ResizeObserver(() => wasAtEnd && this.#toEnd()).observe(this.#scroller)
     room.subscribe(() => this.#showPending())
   }
