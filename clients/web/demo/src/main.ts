@@ -85,7 +85,8 @@ form.addEventListener('submit', (event) => {
 })
 const before = entered()
 if (typeof WebTransport === 'undefined') {
-  problem.textContent = 'This browser has no WebTransport. Chromium 97, Firefox 114 and Safari 26.4 do, on localhost or https.'
+  problem.textContent =
+    'This browser has no WebTransport. Chromium 97, Firefox 114 and Safari 26.4 do, on localhost or https.'
   problem.hidden = false
 } else if (before !== undefined) {
   tryToOpen(before)

@@ -10,8 +10,9 @@ export interface Backoff {
 export const BACKOFF: Backoff = { firstMs: 100, maxMs: 10_000 }
 
 /**
- * Full jitter: evenly spread between nothing and `first * 2^attempt`, cut at `max`. What the server asked for (`floorMs`)
- * is added below and not spread away, so that a thousand clients told "in 5 s" come back in 5 s and a bit, not at once.
+ * Full jitter: evenly spread between nothing and `first * 2^attempt`, cut at `max`. What the server asked for
+ * (`floorMs`) is added below and not spread away, so that a thousand clients told "in 5 s" come back in 5 s and a bit,
+ * not at once.
  */
 export function delay(backoff: Backoff, attempt: number, floorMs: number, random: number): number {
   return floorMs + random * Math.min(backoff.firstMs * 2 ** attempt, backoff.maxMs)

@@ -15,7 +15,7 @@ export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
   readonly #items: Item<T>[] = []
   readonly #onTaken: (bytes: number) => void
   readonly #onLeave: () => void
-  readonly #waiting: { resolve: (result: IteratorResult<RoomEvent<T>>) => void; reject: (error: unknown) => void }[] = []
+  readonly #waiting: Waiting<IteratorResult<RoomEvent<T>>>[] = []
   #ended: { error: unknown } | undefined
 
   constructor(onTaken: (bytes: number) => void, onLeave: () => void) {
@@ -88,6 +88,11 @@ export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
     item.readers--
     if (item.readers === 0) this.#onTaken(item.bytes)
   }
+}
+
+interface Waiting<R> {
+  resolve: (result: R) => void
+  reject: (error: unknown) => void
 }
 
 const DONE = { done: true, value: undefined } as const

@@ -1,8 +1,8 @@
 // The publishes of one producer in one room that have no final answer yet: their ids, what is in flight, and what is
 // sent again. Pure: no clock, no socket; the driver moves bytes.
 //
-// The server answers every publish exactly once and in the order sent. After a `Nack` it takes nothing behind it, so the
-// outbox stops sending, waits until everything in flight is answered, and only then goes back and sends again
+// The server answers every publish exactly once and in the order sent. After a `Nack` it takes nothing behind it, so
+// the outbox stops sending, waits until everything in flight is answered, and only then goes back and sends again
 // (go-back-N). Waiting is what makes a new number safe: at that moment nothing is on its way, and `expected` says which
 // ids are in the log.
 
@@ -234,7 +234,7 @@ export class Outbox {
     return pause
   }
 
-  /** Numbers go down only, in ascending order: a shelf that is cut off in the middle has a hole, and no number twice. */
+  /** Numbers go down only, in ascending order: a shelf cut off in the middle has a hole, and no number twice. */
   #renumber(from: number, firstId: number): void {
     this.#nextId = firstId
     for (const entry of this.#entries.slice(from)) {

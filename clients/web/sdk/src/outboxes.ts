@@ -28,7 +28,8 @@ export class Outboxes {
     this.#browser = browser
     if (browser === undefined) return
     // Nobody else knows the name yet, so this never waits.
-    void this.#hold(this.producer, () => new Promise((resolve) => core.closing.addEventListener('abort', () => resolve())))
+    const closed = new Promise<void>((resolve) => core.closing.addEventListener('abort', () => resolve()))
+    void this.#hold(this.producer, () => closed)
   }
 
   /**

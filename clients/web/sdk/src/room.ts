@@ -24,8 +24,8 @@ export interface RoomOptions {
 
 export interface PublishOptions {
   /**
-   * Gives up waiting. What was not sent yet is taken back; what was sent may be in the log, and goes on to be sent until
-   * it has its answer.
+   * Gives up waiting. What was not sent yet is taken back; what was sent may be in the log, and goes on to be sent
+   * until it has its answer.
    */
   signal?: AbortSignal
   /** 0, or 32 to 255 for the application's own. */
@@ -121,7 +121,8 @@ export class Room<T = unknown> {
     const stamp = this.#subscriber.ephemerals.stamp(slot, Date.now())
     const datagram = encodeDatagram({ handle, sender: NOBODY, slot, stamp, payload })
     if (datagram.length > DATAGRAM_BYTES_MAX) {
-      throw invalid(`an ephemeral has ${datagram.length} bytes, its maximum is ${DATAGRAM_BYTES_MAX}`, Code.payload_too_large)
+      const size = `an ephemeral has ${datagram.length} bytes, its maximum is ${DATAGRAM_BYTES_MAX}`
+      throw invalid(size, Code.payload_too_large)
     }
     session.link.sendDatagram(datagram)
     return true

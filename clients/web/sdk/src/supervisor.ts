@@ -105,5 +105,6 @@ export class Supervisor {
 }
 
 function isFinal(error: LoquicError): boolean {
-  return error.kind === 'invalid' || error.is('fix_request') && error.kind === 'refused' || error.is('reauthenticate')
+  if (error.kind === 'refused') return error.is('fix_request') || error.is('reauthenticate')
+  return error.kind === 'invalid'
 }

@@ -171,7 +171,8 @@ it('says what became of a publish: waiting, sent, durable', async () => {
   await settle()
   expect(room.outbox).toMatchObject([{ value: 'a', state: 'waiting' }])
   server.down = undefined
-  server.onFirst = (frame) => (frame.name === 'Open' ? { name: 'Opened', body: { last_id: 0, in_flight_max: 8 } } : undefined)
+  server.onFirst = (frame) =>
+    frame.name === 'Open' ? { name: 'Opened', body: { last_id: 0, in_flight_max: 8 } } : undefined
   await settle(15_000)
   expect(room.outbox).toMatchObject([{ value: 'a', state: 'sent' }])
   server.onFirst = () => undefined
@@ -204,7 +205,8 @@ it('takes back what was not sent when its signal says so', async () => {
   server.down = 'away'
   const room = client().room('r')
   const abort = new AbortController()
-  const outcomes = Promise.allSettled([room.publish('a'), room.publish('b', { signal: abort.signal }), room.publish('c')])
+  const { signal } = abort
+  const outcomes = Promise.allSettled([room.publish('a'), room.publish('b', { signal }), room.publish('c')])
   await settle()
   abort.abort()
   server.down = undefined
@@ -239,7 +241,9 @@ function random(seed: number): () => number {
   }
 }
 
-it.each(Array.from({ length: 30 }, (_, seed) => seed))('cuts at any moment lose and repeat nothing (seed %i)', async (seed) => {
+const seeds = Array.from({ length: 30 }, (_, seed) => seed)
+
+it.each(seeds)('cuts at any moment lose and repeat nothing (seed %i)', async (seed) => {
   const coin = random(seed)
   server.onPublish = () => (coin() < 0.05 ? Code.overloaded : undefined)
   const room = client().room('r', { from: { type: 'oldest' } })

@@ -16,7 +16,10 @@ function make() {
   const push = (text: string): Entry =>
     outbox.push(
       { kind: 0, format: 'text', flags: 0, refers: null, payload: new TextEncoder().encode(text) },
-      (outcome: Outcome) => log.push(`${text}: ${'receipt' in outcome ? outcome.receipt.duplicate : JSON.stringify(outcome)}`),
+      (outcome: Outcome) => {
+        const what = 'receipt' in outcome ? outcome.receipt.duplicate : JSON.stringify(outcome)
+        log.push(`${text}: ${what}`)
+      },
     )
   const sent = (): string[] => {
     const decoder = new Decoder()

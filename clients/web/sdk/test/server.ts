@@ -211,7 +211,8 @@ export class FakeServer {
       stream.send('Ack', { id, position: position(known), time: known, duplicate: 'yes' })
       return true
     }
-    const code = this.onPublish(publish) ?? (producer.lastId > 0 && id !== producer.lastId + 1 ? Code.id_gap : undefined)
+    const isNext = producer.lastId === 0 || id === producer.lastId + 1
+    const code = this.onPublish(publish) ?? (isNext ? undefined : Code.id_gap)
     if (code !== undefined) {
       this.#nack(stream, id, code, producer)
       return false

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { action, Code, codeName } from '../src/wire/code.ts'
 import { DecodeError, fromHex, splitVarint, toHex, Writer } from '../src/wire/coding.ts'
-import { type Body, Decoder, decodeDatagram, encode, encodeDatagram, FRAMES, type FrameName } from '../src/wire/frame.ts'
+import { type Body, Decoder, decodeDatagram, encode, encodeDatagram } from '../src/wire/frame.ts'
+import { FRAMES, type FrameName } from '../src/wire/frame.ts'
 import * as limits from '../src/wire/limits.ts'
 import { checkRoom, checkTenant, checkUser } from '../src/wire/name.ts'
 import { formatPosition, parsePosition } from '../src/wire/position.ts'
@@ -146,7 +147,12 @@ it('codes', () => {
 })
 
 it('limits', () => {
-  const { frames, ...bounds } = vectors<{ frames: { frame: FrameName; kind: number; body_bytes_max: number }[] }>('limits')
+  interface Row {
+    frame: FrameName
+    kind: number
+    body_bytes_max: number
+  }
+  const { frames, ...bounds } = vectors<{ frames: Row[] }>('limits')
   expect(frames).toEqual(
     Object.entries(FRAMES).map(([frame, { kind, max }]) => ({ frame, kind, body_bytes_max: max })),
   )

@@ -291,9 +291,9 @@ export function toHex(from: Uint8Array): string {
 /** `RangeError` for anything that is not pairs of hexadecimal digits. */
 export function fromHex(from: string): Uint8Array<ArrayBuffer> {
   if (!/^([0-9a-f]{2})*$/i.test(from)) throw new RangeError(`"${from}" is not hexadecimal`)
-  const out = new Uint8Array(from.length / 2)
-  for (let index = 0; index < out.length; index++) out[index] = Number.parseInt(from.slice(2 * index, 2 * index + 2), 16)
-  return out
+  return Uint8Array.from({ length: from.length / 2 }, (_, index) => {
+    return Number.parseInt(from.slice(2 * index, 2 * index + 2), 16)
+  })
 }
 
 const UTF8 = new TextEncoder()
