@@ -2,12 +2,15 @@
 # make test   everything that has to hold; .ci/run calls it
 # make bench  the benchmarks, their figures last
 #
+# make test-web       the browser client and the page: types, lints, unit tests, build
+# make test-browsers  the page in Chromium and Firefox against the server
+#
 # One profile (release) for all three, and RocksDB's C++, about 14 minutes on two cores, once per machine
 # (scripts/rocksdb.sh). Therefore the build directory is outside of the checkout, and every checkout shares it.
 
 export CARGO_TARGET_DIR ?= $(or $(HOME),/tmp)/.cache/loquic/target
 
-.PHONY: run build test test-faults bench setup
+.PHONY: run build test test-faults test-web test-browsers bench setup
 
 run: build
 	@scripts/run.sh
@@ -21,6 +24,12 @@ test: setup
 # Kills, power loss and full disks alone; figures as they come.
 test-faults: setup
 	@scripts/cargo.sh test --release --locked --features failpoints --test faults -- --nocapture --test-threads=1
+
+test-web:
+	@scripts/test_web.sh
+
+test-browsers: build test-web
+	@scripts/test_browsers.sh
 
 bench: setup
 	@scripts/bench.sh

@@ -1,0 +1,89 @@
+// Debian's Chromium and Firefox, headless, and the page in them.
+
+import puppeteer, { type Browser, type Page } from 'puppeteer-core'
+
+export type Kind = 'chromium' | 'firefox'
+
+const LAUNCH = {
+  chromium: {
+    browser: 'chrome',
+    executablePath: process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  },
+  firefox: { browser: 'firefox', executablePath: process.env['FIREFOX_BIN'] ?? '/usr/bin/firefox-esr' },
+} as const
+
+/** A whole browser with a fresh profile. */
+export function launch(kind: Kind): Promise<Browser> {
+  const { browser, executablePath } = LAUNCH[kind]
+  const args = kind === 'chromium' ? [...LAUNCH.chromium.args] : []
+  return puppeteer.launch({ browser, executablePath, args, headless: true })
+}
+
+/** A tab with the page. */
+export class Tab {
+  readonly page: Page
+  /** What went wrong in the page. */
+  readonly problems: string[] = []
+
+  private constructor(page: Page) {
+    this.page = page
+    page.on('pageerror', (error) => this.problems.push(String(error)))
+  }
+
+  static async open(browser: Browser, url: string): Promise<Tab> {
+    const tab = new Tab(await browser.newPage())
+    await tab.page.setViewport({ width: 900, height: 700 })
+    await tab.page.goto(url)
+    return tab
+  }
+
+  /** Waits until the page says so. */
+  async state(state: string): Promise<void> {
+    await this.page.waitForSelector(`#connection[data-state="${state}"]`, { timeout: WAIT_MS })
+  }
+
+  async send(text: string): Promise<void> {
+    await this.page.$eval(
+      '#text',
+      (field, text) => {
+        const area = field as HTMLTextAreaElement
+        area.value = text
+        area.form?.requestSubmit()
+      },
+      text,
+    )
+  }
+
+  /** Waits for this many records, and until nothing waits for an answer. */
+  async settled(count: number): Promise<void> {
+    const done = (count: number) =>
+      document.querySelectorAll('#records [data-offset]').length >= count &&
+      document.querySelectorAll('#records .pending').length === 0
+    await this.page.waitForFunction(done, { timeout: WAIT_MS, polling: 100 }, count)
+  }
+
+  /** The rows that are shown, as `offset text`. */
+  rows(): Promise<string[]> {
+    return this.page.$$eval('#records [data-offset]', (rows) =>
+      rows.map((row) => `${(row as HTMLElement).dataset['offset']} ${row.querySelector('.text')?.textContent}`),
+    )
+  }
+
+  /** The states of what has no answer. */
+  pending(): Promise<string[]> {
+    return this.page.$$eval('#records .pending', (rows) =>
+      rows.map((row) => `${row.querySelector('.state')?.textContent} ${row.querySelector('.text')?.textContent}`),
+    )
+  }
+}
+
+/** Longer than the longest backoff and a slow machine together. */
+const WAIT_MS = 60_000

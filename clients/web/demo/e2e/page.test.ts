@@ -1,0 +1,153 @@
+// The page in two browsers against the real server, which is killed, restarted and given other certificates.
+
+import type { Browser } from 'puppeteer-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { launch, Tab } from './browser.ts'
+import { Server } from './server.ts'
+
+let browsers: Browser[] = []
+let server: Server
+let tabs: Tab[] = []
+
+beforeAll(async () => {
+  browsers = await Promise.all([launch('chromium'), launch('firefox')])
+})
+
+afterAll(async () => {
+  await Promise.all(browsers.map((browser) => browser.close()))
+})
+
+beforeEach(async () => {
+  server = await Server.create()
+  await server.start()
+})
+
+afterEach(async () => {
+  const problems = tabs.flatMap(({ problems }) => problems)
+  await Promise.all(tabs.splice(0).map(({ page }) => page.close()))
+  await server.remove()
+  expect(problems).toEqual([])
+})
+
+/** One tab in each browser, connected. */
+async function openTabs(room: string): Promise<[Tab, Tab]> {
+  const [chromium, firefox] = browsers as [Browser, Browser]
+  const opened: [Tab, Tab] = [
+    await Tab.open(chromium, server.page(room, 'ada')),
+    await Tab.open(firefox, server.page(room, 'bob')),
+  ]
+  tabs.push(...opened)
+  await Promise.all(opened.map((tab) => tab.state('online')))
+  return opened
+}
+
+/** Both pages and a native client show the same records, each wanted text once, at offsets without a hole. */
+async function expectAll(room: string, tabs: Tab[], wanted: string[]): Promise<void> {
+  await Promise.all(tabs.map((tab) => tab.settled(wanted.length)))
+  const native = (await server.read(room)).map(({ offset, payload }) => `${offset} ${payload}`)
+  for (const tab of tabs) expect(await tab.rows()).toEqual(native)
+  expect(native.map((row) => Number(row.split(' ')[0]))).toEqual(wanted.map((_, index) => index + 1))
+  expect(native.map((row) => row.slice(row.indexOf(' ') + 1)).toSorted()).toEqual(wanted.toSorted())
+}
+
+it('kills between and during publishes lose and repeat nothing, in two browsers and a native client', async () => {
+  const [ada, bob] = await openTabs('kills')
+  const wanted: string[] = []
+  for (let round = 0; round < 4; round++) {
+    for (let count = 0; count < 15; count++) {
+      const texts = [`ada ${round}.${count}`, `bob ${round}.${count}`]
+      wanted.push(...texts)
+      await Promise.all([ada.send(texts[0] ?? ''), bob.send(texts[1] ?? '')])
+      // In the middle of what was sent, and once more before it is back.
+      if (count === 7) await server.kill()
+      if (count === 10) await server.start()
+    }
+    await server.publish('kills', `native ${round}`)
+    wanted.push(`native ${round}`)
+  }
+  await expectAll('kills', [ada, bob], wanted)
+})
+
+it('a page that is left alone recovers by itself, from a drain and from another certificate', async () => {
+  const [ada, bob] = await openTabs('alone')
+  await ada.send('before')
+  await expectAll('alone', [ada, bob], ['before'])
+  await server.stop()
+  await server.forgetCertificates()
+  await server.start()
+  await server.publish('alone', 'after')
+  await expectAll('alone', [ada, bob], ['before', 'after'])
+  await bob.send('and on')
+  await expectAll('alone', [ada, bob], ['before', 'after', 'and on'])
+})
+
+it('what was written while the server was away survives a reload, once', async () => {
+  const [ada, bob] = await openTabs('reload')
+  await ada.send('1')
+  await expectAll('reload', [ada, bob], ['1'])
+  await server.kill()
+  await ada.send('2')
+  await bob.send('3')
+  await bob.send('4')
+  expect(await ada.pending()).toHaveLength(1)
+  // The page itself comes from the server, so that has to be back; the page's session need not be.
+  await server.start()
+  await Promise.all([ada.page.reload(), bob.page.reload()])
+  await expectAll('reload', [ada, bob], ['1', '2', '3', '4'])
+})
+
+it('reloads in the middle of publishing lose and repeat nothing', async () => {
+  const [ada, bob] = await openTabs('reloads')
+  const wanted: string[] = []
+  for (let round = 0; round < 5; round++) {
+    for (let count = 0; count < 10; count++) {
+      wanted.push(`a${round}.${count}`, `b${round}.${count}`)
+      await Promise.all([ada.send(`a${round}.${count}`), bob.send(`b${round}.${count}`)])
+    }
+    await Promise.all([ada.page.reload(), bob.page.reload()])
+  }
+  await expectAll('reloads', [ada, bob], wanted)
+})
+
+it('says how long a message takes from one browser to the other', async () => {
+  const [ada, bob] = await openTabs('speed')
+  for (const [from, to, name] of [
+    [ada, bob, 'chromium → firefox'],
+    [bob, ada, 'firefox → chromium'],
+  ] as const) {
+    const spans = await measure(from, to, 200)
+    expect(spans).toHaveLength(200)
+    const at = (part: number) => (spans[Math.floor(part * (spans.length - 1))] ?? 0).toFixed(1)
+    console.log(`figure: publish → shown, ${name}, 200 at 40/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
+  }
+})
+
+/** Publishes at a steady pace and notes when each is in the other page's document; both clocks are the machine's. */
+async function measure(from: Tab, to: Tab, count: number): Promise<number[]> {
+  const shown = await to.page.evaluateHandle(() => {
+    const times = new Map<string, number>()
+    const list = document.querySelector('#records') as Element
+    new MutationObserver((changes) => {
+      const now = performance.timeOrigin + performance.now()
+      for (const row of changes.flatMap(({ addedNodes }) => [...addedNodes] as Element[])) {
+        times.set(row.querySelector('.text')?.textContent ?? '', now)
+      }
+    }).observe(list, { childList: true })
+    return times
+  })
+  const sent = await from.page.evaluate(async (count) => {
+    const field = document.querySelector('#text') as HTMLTextAreaElement
+    const sent: [string, number][] = []
+    for (let index = 0; index < count; index++) {
+      field.value = `${document.title} ${performance.now()}`
+      sent.push([field.value, performance.timeOrigin + performance.now()])
+      field.form?.requestSubmit()
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    return sent
+  }, count)
+  const all = (times: Map<string, number>, texts: string[]) => texts.every((text) => times.has(text))
+  await to.page.waitForFunction(all, { timeout: 60_000, polling: 100 }, shown, sent.map(([text]) => text))
+  const times = new Map(await to.page.evaluate((times) => [...times], shown))
+  return sent.map(([text, at]) => (times.get(text) ?? Number.NaN) - at).toSorted((a, b) => a - b)
+}

@@ -1,0 +1,70 @@
+// What the tasks of one client share.
+
+import type { Backoff } from './backoff.ts'
+import { LoquicError } from './error.ts'
+import type { Connect } from './link.ts'
+import type { Session } from './session.ts'
+import type { ClientState } from './status.ts'
+import { State } from './sync.ts'
+import type { Auth } from './wire/control.ts'
+import { PAYLOAD_BYTES_MAX_HARD } from './wire/limits.ts'
+
+export class Core {
+  readonly connect: Connect
+  readonly auth: () => Promise<Auth>
+  readonly backoff: Backoff
+  readonly state = new State<ClientState>({ type: 'connecting' })
+  /** What the last session said; the protocol's maximum before the first. */
+  payloadBytesMax = PAYLOAD_BYTES_MAX_HARD
+  #session: Session | undefined
+  #closed: LoquicError | undefined
+  readonly #ending = new AbortController()
+  readonly #changes = new Set<() => void>()
+
+  constructor(connect: Connect, auth: () => Promise<Auth>, backoff: Backoff) {
+    this.connect = connect
+    this.auth = auth
+    this.backoff = backoff
+  }
+
+  /** Aborted once the client is closed. */
+  get closing(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  get closed(): LoquicError | undefined {
+    return this.#closed
+  }
+
+  /** The session there is, if there is one. Throws once the client is closed. */
+  session(): Session | undefined {
+    if (this.#closed !== undefined) throw this.#closed
+    return this.#session?.over.value ? undefined : this.#session
+  }
+
+  setSession(session: Session | undefined): void {
+    this.#session = session
+    this.#tell()
+  }
+
+  /** Calls `listener` when `session` may give another answer; the result ends that. */
+  onChange(listener: () => void): () => void {
+    this.#changes.add(listener)
+    return () => void this.#changes.delete(listener)
+  }
+
+  /** Ends everything, once. `error` is missing if it was asked for. */
+  close(error?: LoquicError): void {
+    if (this.#closed !== undefined) return
+    this.#closed = error ?? new LoquicError('closed', 'the client is closed')
+    this.#session?.sayGoodbye()
+    this.#session?.end(this.#closed)
+    this.#ending.abort(this.#closed)
+    this.state.set({ type: 'closed', error })
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#changes]) listener()
+  }
+}

@@ -1,0 +1,78 @@
+// What a room tells the application.
+
+import type { GapReason } from './wire/join.ts'
+import type { Position } from './wire/position.ts'
+import type { Format, WireRecord } from './wire/record.ts'
+
+export type RoomEvent<T = unknown> =
+  | { type: 'record'; record: Message<T> }
+  /** The offsets `from` to `to` will not come. */
+  | { type: 'gap'; from: number; to: number; reason: GapReason }
+  /** Everything up to `head` has come; what follows is live. */
+  | { type: 'caught-up'; head: number }
+  /** What was taken behind `validTo` is not in the log, and must be discarded. */
+  | { type: 'reset'; epoch: number; validTo: number; head: number }
+  /** Something that is true for a moment: the newest value of a sender's slot. `sender` is a session. */
+  | { type: 'ephemeral'; sender: string; slot: number; value: unknown }
+
+/** One record of a room. */
+export class Message<T = unknown> {
+  readonly offset: number
+  /** Where to resume behind it: `{from: {type: 'after', position}}`. */
+  readonly position: Position
+  /** When it was appended. */
+  readonly time: number
+  readonly sender: string
+  /** 0 is a message; from 32 on the application's own. */
+  readonly kind: number
+  readonly flags: number
+  /** An earlier record that this one is about. */
+  readonly refers: number | null
+  /** With `id` this is what the publisher knows its publish by; see `Ack`. */
+  readonly producer: string
+  readonly id: number
+  readonly format: Format
+  readonly payload: Uint8Array
+
+  constructor(record: WireRecord, epoch: number) {
+    this.offset = record.offset
+    this.position = { epoch, offset: record.offset }
+    this.time = record.time
+    this.sender = record.sender
+    this.kind = record.kind
+    this.flags = record.flags
+    this.refers = record.refers
+    this.producer = record.producer
+    this.id = record.id
+    this.format = record.format
+    this.payload = record.payload
+  }
+
+  /**
+   * The payload as what it says it is: a string, what the JSON stands for, or bytes. Nobody has checked that it is a
+   * `T`: whoever may publish may publish anything. JSON that does not parse comes as the text it is.
+   */
+  get value(): T {
+    return decodeValue(this.format, this.payload) as T
+  }
+}
+
+export function decodeValue(format: Format, payload: Uint8Array): unknown {
+  if (format === 'bytes') return payload
+  const text = new TextDecoder().decode(payload)
+  if (format === 'text') return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** A string becomes text, bytes stay bytes, everything else becomes JSON. */
+export function encodeValue(value: unknown): { format: Format; payload: Uint8Array } {
+  if (value instanceof Uint8Array) return { format: 'bytes', payload: value.slice() }
+  const format = typeof value === 'string' ? 'text' : 'json'
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  if (text === undefined) throw new TypeError('a value must be a string, bytes, or something that JSON can hold')
+  return { format, payload: new TextEncoder().encode(text) }
+}

@@ -1,0 +1,95 @@
+// All outboxes of one client: one for each room it publishes to, and those it has adopted from pages that are gone.
+
+import type { Core } from './core.ts'
+import { LoquicError, toError } from './error.ts'
+import { Publishing } from './publishing.ts'
+import { type Locks, lockName, type Storage, Store, shelfOf } from './store.ts'
+import { State } from './sync.ts'
+import type { Principal } from './wire/control.ts'
+import { toHex } from './wire/coding.ts'
+
+export class Outboxes {
+  /** The producer of this page: a new one for each life of a page, so its ids begin at 1. */
+  readonly producer = toHex(crypto.getRandomValues(new Uint8Array(16)))
+  /** Set whenever something about a publish has changed. */
+  readonly changed = new State<undefined>(undefined)
+  readonly #core: Core
+  readonly #url: string
+  readonly #browser: { storage: Storage; locks: Locks } | undefined
+  readonly #own = new Map<string, Publishing>()
+  readonly #adopted = new Set<Publishing>()
+  readonly #waitingFor = new Set<string>()
+  #owner: Principal | undefined
+  #store: Store | undefined
+
+  constructor(core: Core, url: string, browser: { storage: Storage; locks: Locks } | undefined) {
+    this.#core = core
+    this.#url = url
+    this.#browser = browser
+    if (browser === undefined) return
+    // Nobody else knows the name yet, so this never waits.
+    const closed = new Promise<void>((resolve) => core.closing.addEventListener('abort', () => resolve()))
+    void this.#hold(this.producer, () => closed)
+  }
+
+  /**
+   * Whose publishes these are. Said before the first publish where the user is known beforehand, and by each session.
+   * A session of somebody else ends the client: nothing may be sent in their name.
+   */
+  setOwner(owner: Principal): void {
+    const known = this.#owner
+    if (known !== undefined && (known.user !== owner.user || known.tenant !== owner.tenant)) {
+      return this.#core.close(new LoquicError('invalid', `the session is of ${owner.user}, not of ${known.user}`))
+    }
+    this.#owner = owner
+    if (this.#browser === undefined) return
+    this.#store ??= new Store(this.#browser.storage, this.#url, owner)
+    for (const producer of this.#store.producers()) void this.#adopt(producer)
+  }
+
+  /** What this page publishes into a room. */
+  of(room: string): Publishing {
+    const found = this.#own.get(room)
+    if (found !== undefined && found.failed === undefined) return found
+    const shelf = shelfOf(this.#store, this.producer, room)
+    const made = new Publishing(this.#core, room, this.producer, shelf, () => this.changed.set(undefined))
+    this.#own.set(room, made)
+    return made
+  }
+
+  /** Everything about a room that has no answer yet, the oldest first. */
+  in(room: string): Publishing[] {
+    const own = this.#own.get(room)
+    return [...[...this.#adopted].filter((publishing) => publishing.room === room), ...(own ? [own] : [])]
+  }
+
+  /** Waits until the page that has left something is certainly gone, and sends it under its producer and ids. */
+  async #adopt(producer: string): Promise<void> {
+    if (producer === this.producer || this.#waitingFor.has(producer)) return
+    this.#waitingFor.add(producer)
+    await this.#hold(producer, async () => {
+      const remains = this.#store?.load(producer) ?? []
+      await Promise.all(
+        remains.map(async ({ room, entries, shelf }) => {
+          const changed = () => this.changed.set(undefined)
+          const publishing = new Publishing(this.#core, room, producer, shelf, changed, entries)
+          this.#adopted.add(publishing)
+          changed()
+          await publishing.start()
+          this.#adopted.delete(publishing)
+          changed()
+        }),
+      )
+    })
+    this.#waitingFor.delete(producer)
+  }
+
+  async #hold(producer: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#browser?.locks.request(lockName(producer), { signal: this.#core.closing }, work)
+    } catch (error) {
+      // The client was closed while it waited, or the browser gives no locks here: then nothing is adopted.
+      if (this.#core.closed === undefined) console.warn('loquic: cannot lock', toError(error).message)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// A stream of frames.
+
+import { LoquicError } from './error.ts'
+import type { Link, Stream } from './link.ts'
+import { type Body, Decoder, encode, type Frame, type FrameName } from './wire/frame.ts'
+
+export class FrameStream {
+  readonly #stream: Stream
+  readonly #decoder = new Decoder()
+  #writing: Promise<void> = Promise.resolve()
+
+  private constructor(stream: Stream) {
+    this.#stream = stream
+  }
+
+  static async open<N extends FrameName>(link: Link, name: N, body: Body<N>): Promise<FrameStream> {
+    return new FrameStream(await link.open(encode(name, body)))
+  }
+
+  /** Writes wait for each other, so that callers need not. */
+  write<N extends FrameName>(name: N, body: Body<N>): Promise<void> {
+    return this.writeBytes(encode(name, body))
+  }
+
+  writeBytes(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#stream.write(bytes))
+    return this.#writing
+  }
+
+  /** The next frame; `undefined` at the end of the stream. A `LoquicError` or a `DecodeError` ends it. */
+  async next(): Promise<Frame | undefined> {
+    for (;;) {
+      const frame = this.#decoder.next()
+      if (frame !== undefined) return frame
+      const piece = await this.#stream.read()
+      if (piece === undefined) {
+        this.#decoder.finish()
+        return undefined
+      }
+      this.#decoder.push(piece)
+    }
+  }
+
+  finish(): void {
+    this.#writing.then(
+      () => this.#stream.finish(),
+      () => this.#stream.abort(),
+    )
+  }
+
+  abort(): void {
+    this.#stream.abort()
+  }
+}
+
+export function ended(what: string): LoquicError {
+  return new LoquicError('disconnected', `the ${what} stream ended`)
+}

@@ -1,0 +1,42 @@
+// Frames of a join stream.
+
+import { bool, bytes, choice, id, list, struct, u8, u16, u32, u64, type Value, variants } from './coding.ts'
+import { room, user } from './name.ts'
+import { position } from './position.ts'
+
+const nothing = struct({})
+
+const from = variants({
+  live: nothing,
+  oldest: nothing,
+  at_offset: struct({ offset: u64 }),
+  after: struct({ position }),
+  last: struct({ count: u64 }),
+  at_time: struct({ time: u64 }),
+})
+
+export const join = struct({
+  room,
+  from,
+  mode: choice('all', 'latest'),
+  credit: u64,
+  presence: choice('none', 'count', 'changes'),
+})
+export const joined = struct({ handle: u32, epoch: u64, head: u64, floor: u64 })
+export const gap = struct({ from: u64, to: u64, reason: choice('retention', 'skipped', 'lost') })
+export const reset = struct({ epoch: u64, valid_to: u64, head: u64 })
+export const caughtUp = struct({ head: u64 })
+/** On a stream a frame; as a datagram this body alone. */
+export const ephemeral = struct({ handle: u32, sender: id, slot: u8, stamp: u64, payload: bytes })
+export const presence = struct({ count: u64, snapshot: bool, members: list(struct({ user, sessions: u32 })) })
+export const left = struct({ code: u16 })
+export const credit = struct({ bytes: u64 })
+export const mark = struct({ offset: u64 })
+
+export type Ephemeral = Value<typeof ephemeral>
+export type Join = Value<typeof join>
+export type Joined = Value<typeof joined>
+/** Where a reader starts. */
+export type From = Join['from']
+export type Mode = Join['mode']
+export type GapReason = Value<typeof gap>['reason']
