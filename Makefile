@@ -2,8 +2,8 @@
 # make test   everything that has to hold; .ci/run calls it
 # make bench  the benchmarks, their figures last
 #
-# make test-web       the browser client and the page: types, lints, unit tests, build
-# make test-browsers  the page in Chromium and Firefox against the server
+# make test-web       part of make test: the browser client and the page: types, lints, unit tests, build
+# make test-browsers  part of make test: the page in Chromium and Firefox against the server
 #
 # One profile (release) for all three, and RocksDB's C++, about 14 minutes on two cores, once per machine
 # (scripts/rocksdb.sh). Therefore the build directory is outside of the checkout, and every checkout shares it.
@@ -16,6 +16,7 @@ run: build
 	@scripts/run.sh
 
 build: setup
+	@scripts/page.sh
 	@scripts/cargo.sh build --release --locked -p loquic -p loquic-loadgen --bins
 
 test: setup

@@ -67,7 +67,10 @@ step clippy scripts/cargo.sh clippy --workspace --all-targets --release --locked
 # Private items are documented for whoever works on this, so links to them hold.
 RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" step doc scripts/cargo.sh doc --workspace --no-deps --document-private-items --release --locked
 step deny dependencies
+# The page goes into the server, so it comes first.
+step web scripts/test_web.sh
 step tests tests
+step browsers scripts/test_browsers.sh
 
 printf '\n'
 grep -hE '^figure:' "$log" || true

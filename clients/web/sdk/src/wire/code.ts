@@ -26,6 +26,7 @@ export const Code = {
   bad_record: 3013,
   flow_control: 3014,
   stream_timeout: 3015,
+  not_found: 3016,
   unauthenticated: 4001,
   bad_token: 4002,
   token_expired: 4003,
