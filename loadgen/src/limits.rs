@@ -14,6 +14,9 @@ pub(crate) const LAG_SHARE_MAX: f64 = 0.1;
 /// them.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 
+/// How long a run must be for that to be known: the kernel counts processor time in steps of 10 ms.
+pub(crate) const BUSY_TIME_MIN: Duration = Duration::from_millis(500);
+
 /// The part of the schedule that must have been sent; less is a generator that could not keep up.
 pub(crate) const SENT_MIN: f64 = 0.99;
 
