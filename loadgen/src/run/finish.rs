@@ -56,10 +56,8 @@ pub(super) async fn finish(
     let end = course.interrupted.map_or(due_until, |at| at.clamp(measured_from, due_until));
     let paced = if course.interrupted.is_some() { pacing.stop() } else { pacing.wait() };
     // What was due in the moment of a signal may have stayed behind, without the generator being too slow.
-    let counted_until =
-        if course.interrupted.is_some() { end.saturating_sub(plan.lag_max.as_nanos() as u64) } else { end };
-    let counted = |until: u64| stage.schedule.count_before(until);
-    let scheduled = counted(counted_until).saturating_sub(counted(measured_from)).max(paced.sent);
+    let cut_off = course.interrupted.map_or(0, |_| plan.lag_max.as_nanos() as u64);
+    let scheduled = scheduled(&stage, measured_from, end.saturating_sub(cut_off)).max(paced.sent);
     course.end = course.gauges.read();
     course.live.say("waiting for what is late");
 
@@ -114,6 +112,11 @@ pub(super) async fn finish(
     };
     stage.sessions.close().await;
     finished
+}
+
+/// Publishes that are due from one time to another.
+fn scheduled(stage: &Stage, from: u64, to: u64) -> u64 {
+    stage.schedule.count_before(to).saturating_sub(stage.schedule.count_before(from))
 }
 
 impl Course {
