@@ -49,10 +49,10 @@ pub(crate) const LATENCY_MAX: Duration = Duration::from_secs(3600);
 /// The largest payload the protocol has.
 pub(crate) const SIZE_MAX: usize = 128 * 1024;
 
-/// Sessions and subscriptions of one run. A session takes about 60 KB here.
+/// Sessions of one run.
 pub(crate) const SESSIONS_MAX: u64 = 100_000;
 
-/// Publishers of one run, and subscriptions.
+/// Members of all rooms of one run.
 pub(crate) const MEMBERS_MAX: u64 = 1_000_000;
 
 /// Pairs of a subscription and a publisher whose sequence it follows, at 40 bytes each: 800 MB.
