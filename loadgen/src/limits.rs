@@ -14,6 +14,9 @@ pub(crate) const LAG_SHARE_MAX: f64 = 0.1;
 /// them.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 
+/// How long a run must be for that to be known: the kernel counts processor time in steps of 10 ms.
+pub(crate) const BUSY_TIME_MIN: Duration = Duration::from_millis(500);
+
 /// The part of the schedule that must have been sent; less is a generator that could not keep up.
 pub(crate) const SENT_MIN: f64 = 0.99;
 
@@ -46,10 +49,10 @@ pub(crate) const LATENCY_MAX: Duration = Duration::from_secs(3600);
 /// The largest payload the protocol has.
 pub(crate) const SIZE_MAX: usize = 128 * 1024;
 
-/// Sessions and subscriptions of one run. A session takes about 60 KB here.
+/// Sessions of one run.
 pub(crate) const SESSIONS_MAX: u64 = 100_000;
 
-/// Publishers of one run, and subscriptions.
+/// Members of all rooms of one run.
 pub(crate) const MEMBERS_MAX: u64 = 1_000_000;
 
 /// Pairs of a subscription and a publisher whose sequence it follows, at 40 bytes each: 800 MB.

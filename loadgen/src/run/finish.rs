@@ -15,7 +15,7 @@ use crate::{
     answers::Outcomes,
     environment::Environment,
     health::Health,
-    limits::{SETTLE_MAX, SILENCE_MAX},
+    limits::{BUSY_TIME_MIN, SETTLE_MAX, SILENCE_MAX},
     meter::{Deliveries, Latencies, Meter},
     pacer::{Paced, Pacing},
     plan::Plan,
@@ -54,8 +54,10 @@ pub(super) async fn finish(
     let measured_from = plan.warmup.as_nanos() as u64;
     let due_until = measured_from + plan.duration.as_nanos() as u64;
     let end = course.interrupted.map_or(due_until, |at| at.clamp(measured_from, due_until));
-    let scheduled = stage.schedule.count_before(end) - stage.schedule.count_before(measured_from);
     let paced = if course.interrupted.is_some() { pacing.stop() } else { pacing.wait() };
+    // What was due in the moment of a signal may have stayed behind, without the generator being too slow.
+    let cut_off = course.interrupted.map_or(0, |_| plan.lag_max.as_nanos() as u64);
+    let scheduled = scheduled(&stage, measured_from, end.saturating_sub(cut_off)).max(paced.sent);
     course.end = course.gauges.read();
     course.live.say("waiting for what is late");
 
@@ -110,6 +112,11 @@ pub(super) async fn finish(
     };
     stage.sessions.close().await;
     finished
+}
+
+/// Publishes that are due from one time to another.
+fn scheduled(stage: &Stage, from: u64, to: u64) -> u64 {
+    stage.schedule.count_before(to).saturating_sub(stage.schedule.count_before(from))
 }
 
 impl Course {
@@ -203,7 +210,7 @@ pub(super) fn report(plan: Plan, environment: Environment, course: Course, finis
     let (send_lag_p99, receive_lag_p99) = (p99(&paced.lag), p99(&finished.receive_lag));
     let own_cpu = course.end.own.cpu.saturating_sub(course.start.own.cpu).as_secs_f64();
     let elapsed = course.end.at.saturating_duration_since(course.start.at).as_secs_f64();
-    let busy = own_cpu / (elapsed * plan.threads as f64);
+    let busy = if elapsed < BUSY_TIME_MIN.as_secs_f64() { 0.0 } else { own_cpu / (elapsed * plan.threads as f64) };
     let health = Health {
         scheduled: finished.scheduled,
         sent: paced.sent,
@@ -211,7 +218,7 @@ pub(super) fn report(plan: Plan, environment: Environment, course: Course, finis
         receive_lag_p99,
         lag_max: plan.lag_max,
         latency_p99: p99(&total.corrected),
-        busy: if busy.is_finite() { busy } else { 0.0 },
+        busy,
         threads: plan.threads,
     };
     let reasons = health.reasons();
