@@ -96,6 +96,18 @@ it('what was written while the server was away survives a reload, once', async (
   await expectAll('reload', [ada, bob], ['1', '2', '3', '4'])
 })
 
+it('what a closed tab leaves behind is sent by another tab of the same user, once', async () => {
+  const [ada, bob] = await openTabs('tabs')
+  const second = await Tab.open(browsers[0] as Browser, server.page('tabs', 'ada'))
+  await second.state('online')
+  await server.kill()
+  await second.send('left behind')
+  expect(await second.pending()).toHaveLength(1)
+  await second.page.close()
+  await server.start()
+  await expectAll('tabs', [ada, bob], ['left behind'])
+})
+
 it('reloads in the middle of publishing lose and repeat nothing', async () => {
   const [ada, bob] = await openTabs('reloads')
   const wanted: string[] = []

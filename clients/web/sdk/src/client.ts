@@ -1,7 +1,7 @@
 // The client, for the application.
 
 import { BACKOFF, type Backoff } from './backoff.ts'
-import { Core } from './core.ts'
+import { Core, type Identity } from './core.ts'
 import { invalid } from './error.ts'
 import type { Connect } from './link.ts'
 import { Outboxes } from './outboxes.ts'
@@ -86,11 +86,13 @@ export class Client {
   }
 }
 
-function identity(name: string | undefined, getToken: (() => Promise<string>) | undefined) {
-  if (getToken !== undefined) return async () => ({ type: 'bearer' as const, token: await getToken() })
+function identity(name: string | undefined, getToken: (() => Promise<string>) | undefined): Identity {
+  if (getToken !== undefined) {
+    return { auth: async () => ({ type: 'bearer', token: await getToken() }), isFreshEachTime: true }
+  }
   const problem = name === undefined ? 'a client needs a name or a token' : checkUser(name)
   if (name === undefined || problem !== undefined) throw invalid(problem ?? '', Code.bad_name)
-  return async () => ({ type: 'anonymous' as const, name })
+  return { auth: async () => ({ type: 'anonymous', name }), isFreshEachTime: false }
 }
 
 /** What a browser tells of the page and the network. There may be no browser. */

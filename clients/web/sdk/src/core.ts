@@ -9,9 +9,16 @@ import { State } from './sync.ts'
 import type { Auth } from './wire/control.ts'
 import { PAYLOAD_BYTES_MAX_HARD } from './wire/limits.ts'
 
+/** Who a client is. */
+export interface Identity {
+  auth(): Promise<Auth>
+  /** Asking again may give another answer: a token that is refused is not the end. */
+  isFreshEachTime: boolean
+}
+
 export class Core {
   readonly connect: Connect
-  readonly auth: () => Promise<Auth>
+  readonly identity: Identity
   readonly backoff: Backoff
   readonly state = new State<ClientState>({ type: 'connecting' })
   /** What the last session said; the protocol's maximum before the first. */
@@ -21,9 +28,9 @@ export class Core {
   readonly #ending = new AbortController()
   readonly #changes = new Set<() => void>()
 
-  constructor(connect: Connect, auth: () => Promise<Auth>, backoff: Backoff) {
+  constructor(connect: Connect, identity: Identity, backoff: Backoff) {
     this.connect = connect
-    this.auth = auth
+    this.identity = identity
     this.backoff = backoff
   }
 

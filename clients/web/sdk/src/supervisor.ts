@@ -9,6 +9,9 @@ import { Wake } from './sync.ts'
 
 const CLIENT = 'loquic-web/0.1.0'
 
+/** Fresh tokens that are tried before a refusal is final. */
+const REJECTED_MAX = 3
+
 export class Supervisor {
   readonly #core: Core
   readonly #wake = new Wake()
@@ -16,6 +19,8 @@ export class Supervisor {
   #previous: string | null = null
   /** Attempts since a session that lasted. */
   #attempt = 0
+  /** Tokens refused in a row. */
+  #rejected = 0
   #paused = false
   #hurry = false
 
@@ -29,7 +34,7 @@ export class Supervisor {
       this.#core.state.set({ type: 'connecting' })
       const { error, delayMs } = await this.#attend()
       if (this.#core.closed !== undefined) return
-      if (isFinal(error)) return this.#core.close(error)
+      if (this.#isFinal(error)) return this.#core.close(error)
       await this.#wait(error, delayMs)
     }
   }
@@ -81,13 +86,21 @@ export class Supervisor {
   }
 
   async #connect(): Promise<Session> {
-    const auth = await this.#core.auth()
+    const auth = await this.#core.identity.auth()
     const link = await this.#core.connect(this.#core.closing)
     const hello = { versions: [1], auth, client: CLIENT, previous: this.#previous }
     const session = await Session.greet(link, hello, this.#generation + 1)
     this.#generation = session.generation
+    this.#rejected = 0
     this.#previous = session.welcome.session
     return session
+  }
+
+  /** Whether another attempt makes no sense. */
+  #isFinal(error: LoquicError): boolean {
+    if (error.kind !== 'refused') return error.kind === 'invalid'
+    if (!error.is('reauthenticate')) return error.is('fix_request')
+    return !this.#core.identity.isFreshEachTime || ++this.#rejected > REJECTED_MAX
   }
 
   async #wait(error: LoquicError, floorMs: number): Promise<void> {
@@ -102,9 +115,4 @@ export class Supervisor {
       await this.#wake.wait(this.#paused ? undefined : left)
     }
   }
-}
-
-function isFinal(error: LoquicError): boolean {
-  if (error.kind === 'refused') return error.is('fix_request') || error.is('reauthenticate')
-  return error.kind === 'invalid'
 }

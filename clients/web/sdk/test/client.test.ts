@@ -300,6 +300,22 @@ it('a session that the server ends for good is the end of the client', async () 
   expect(seen).toEqual(['caught up 0', 'LoquicError: the server refused: bad_token: who are you'])
 })
 
+it('a token that is refused is asked for again, but not for ever', async () => {
+  server.onFirst = (frame) =>
+    frame.name === 'Hello' && frame.body.auth.type === 'bearer' && frame.body.auth.token.startsWith('old')
+      ? { name: 'Refused', body: { code: Code.token_expired, message: '', retry_after: 0 } }
+      : undefined
+  const tokens = ['old', 'old', 'new']
+  const options = { url: 'http://test', connect: server.connect, store: false } as const
+  const lucky = createClient({ ...options, getToken: async () => tokens.shift() ?? '' })
+  const unlucky = createClient({ ...options, getToken: async () => 'old' })
+  open.push(lucky, unlucky)
+  await settle(20_000)
+  expect(lucky.state.type).toBe('online')
+  expect(unlucky.state).toMatchObject({ type: 'closed', error: { code: Code.token_expired, retryable: false } })
+  expect(server.framesOf('Hello')).toHaveLength(3 + 4)
+})
+
 it('rooms beyond what a session may have wait for their turn', async () => {
   server.limits = { ...server.limits, rooms_max: 2 }
   const made = client()
