@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (flags, said) in [
-            ("--transport carrier-pigeon", "possible values: quic"),
+            ("--transport carrier-pigeon", "possible values: quic, webtransport"),
             ("--duration 10", "has no unit"),
             ("--slo p98<1ms", "nothing that is measured"),
             ("--scenario nowhere", "neither a file nor a scenario"),

@@ -51,6 +51,9 @@ pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     #[default]
     Quic,
+    /// as browsers do
+    #[value(name = "webtransport")]
+    WebTransport,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {

@@ -78,9 +78,12 @@ fn bind() -> Result<Endpoint, Error> {
 }
 
 async fn connect(plan: &Plan, number: usize, endpoint: &Endpoint) -> Result<Client, Error> {
-    // Whoever adds a transport has to decide here.
-    let Transport::Quic = plan.transport;
+    let transport = match plan.transport {
+        Transport::Quic => loquic_client::Transport::Quic,
+        Transport::WebTransport => loquic_client::Transport::WebTransport,
+    };
     Client::builder(&plan.url)
+        .transport(transport)
         .name(format!("loadgen-{number}"))
         .endpoint(endpoint)
         .danger_accept_any_certificate(plan.insecure)

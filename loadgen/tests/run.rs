@@ -31,7 +31,8 @@ impl Server {
         assert!(binary.exists(), "no server at {}: build it, or name one with LOQUIC_BIN", binary.display());
         let home = tempfile::Builder::new().prefix("loadgen-").tempdir().unwrap();
         let mut child = Command::new(binary)
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir", "data"])
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args(["--ops-listen", "127.0.0.1:0", "--data-dir", "data"])
             .current_dir(home.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -105,6 +106,15 @@ fn a_clean_run_passes_and_reports() {
 }
 
 #[test]
+fn browsers_transport_delivers_as_well() {
+    let server = Server::start();
+    let output = server.run("--transport webtransport --json -");
+    ended(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["delivered"], &report["config"]["transport"]), (&report["expected"], &"webtransport".into()));
+}
+
+#[test]
 fn an_slo_that_cannot_be_met_is_99_and_the_report_is_there_all_the_same() {
     let server = Server::start();
     let file = server.home.path().join("report.json");
@@ -153,7 +163,7 @@ fn what_is_asked_wrongly_is_2() {
     for (flags, text) in [
         ("run --bogus", "--bogus"),
         ("find-max", "unrecognized subcommand"),
-        ("run --transport webtransport", "possible values: quic"),
+        ("run --transport websocket", "possible values: quic, webtransport"),
         ("run --slo p99<soon", "p99<soon"),
         ("run --url nonsense", "is not an address"),
         ("run --scenario nowhere", "neither a file nor a scenario"),

@@ -1,7 +1,7 @@
 //! The order of things: who speaks first, and which frame may stand where.
 
 use loquic_wire::{
-    Code, Frame, SessionId, UserName,
+    Code, Frame, UserName,
     control::{Auth, Hello, Refresh, Token},
     join::From,
     read::Range,
@@ -160,10 +160,6 @@ async fn what_is_not_offered_is_refused_and_not_ignored() {
     }
     let (mut stream, _) = session.join("bad", From::Live, 0).await;
     stream.say(loquic_wire::join::Mark { offset: loquic_wire::Offset::FIRST }).await;
-    stream.left(Code::NOT_OFFERED).await;
-    let (mut stream, joined) = session.join("bad", From::Live, 0).await;
-    let (sender, payload) = (SessionId([0; 16]), bytes::Bytes::from_static(b"here"));
-    stream.say(loquic_wire::ephemeral::Ephemeral { handle: joined.handle, sender, slot: 0, stamp: 1, payload }).await;
     stream.left(Code::NOT_OFFERED).await;
     session.lives().await;
     session.peer.close().await;
