@@ -125,8 +125,8 @@ sections! {
 
     /// Which web pages may open sessions. Browsers name the page's origin. Native clients name none, and are not asked.
     origins: Origins {
-        /// Origins like "https://chat.example.com", or with any port "http://localhost:*".
-        /// With --dev the default is what this machine serves: "http://localhost:*" and "http://127.0.0.1:*".
+        /// Origins like `https://chat.example.com`, or with any port `http://localhost:*`.
+        /// With --dev the default is what this machine serves: `http://localhost:*` and `http://127.0.0.1:*`.
         allow: Vec<Origin> = OriginList;
     }
 
