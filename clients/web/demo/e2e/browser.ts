@@ -62,6 +62,19 @@ export class Tab {
     )
   }
 
+  /** Types into the field, as a hand does. */
+  async type(text: string): Promise<void> {
+    await this.page.bringToFront()
+    await this.page.focus('#text')
+    await this.page.keyboard.type(text)
+  }
+
+  /** Waits until the line under the records says this. */
+  async typing(text: string): Promise<void> {
+    const says = (text: string) => document.querySelector('#typing')?.textContent === text
+    await this.page.waitForFunction(says, { timeout: WAIT_MS, polling: 50 }, text)
+  }
+
   /** Waits for this many records, and until nothing waits for an answer. */
   async settled(count: number): Promise<void> {
     const done = (count: number) =>

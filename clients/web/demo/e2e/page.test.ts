@@ -81,6 +81,19 @@ it('a page that is left alone recovers by itself, from a drain and from another 
   await expectAll('alone', [ada, bob], ['before', 'after', 'and on'])
 })
 
+it('who types is seen in the other browser until the message is there', async () => {
+  const [ada, bob] = await openTabs('typing')
+  await ada.send('first')
+  await expectAll('typing', [ada, bob], ['first'])
+  for (const [writer, reader, name] of [[ada, bob, 'ada'], [bob, ada, 'bob']] as const) {
+    await writer.type('x')
+    await reader.typing(`${name} is typing…`)
+    expect(await writer.page.$eval('#typing', (line) => line.textContent)).toBe('')
+    await writer.send(`from ${name}`)
+    await reader.typing('')
+  }
+})
+
 it('what was written while the server was away survives a reload, once', async () => {
   const [ada, bob] = await openTabs('reload')
   await ada.send('1')

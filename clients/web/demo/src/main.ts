@@ -81,6 +81,8 @@ name.value = suggestion.name
 room.value = suggestion.room
 form.addEventListener('submit', (event) => {
   event.preventDefault()
+  // A script may submit what nobody sees any more.
+  if (form.hidden) return
   tryToOpen({ name: name.value.trim(), room: room.value.trim() })
 })
 const before = entered()
