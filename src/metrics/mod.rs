@@ -56,8 +56,10 @@ impl Metrics {
         text.info("loquic_build_info", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
         self.write_sessions(&mut text);
         self.write_handshakes(&mut text);
+        self.write_connects(&mut text);
         self.write_streams(&mut text);
         self.write_publishes(&mut text);
+        self.write_ephemerals(&mut text);
         self.write_rooms(&mut text);
         self.write_journal(&mut text);
         self.write_http(&mut text);
@@ -127,6 +129,19 @@ impl Metrics {
         );
     }
 
+    fn write_connects(&self, text: &mut Text) {
+        let sum = |of: fn(&HandshakeStats) -> &AtomicU64| -> u64 {
+            self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
+        };
+        text.counters(
+            "loquic_webtransport_connections_lost_total",
+            "HTTP/3 connections that did not become sessions: nothing was asked in time, or path or origin were not \
+             allowed.",
+            "reason",
+            [("unused", sum(|stats| &stats.unused)), ("refused", sum(|stats| &stats.refused))],
+        );
+    }
+
     fn write_streams(&self, text: &mut Text) {
         let stats = self.sessions.stats();
         text.counter("loquic_streams_opened_total", "Streams that were served.", stats.streams_opened.get());
@@ -142,6 +157,22 @@ impl Metrics {
             stats.records_delivered.get(),
         );
         text.counter("loquic_delivered_bytes_total", "Bytes of those.", stats.bytes_delivered.get());
+    }
+
+    fn write_ephemerals(&self, text: &mut Text) {
+        let stats = self.sessions.stats();
+        text.counter("loquic_ephemerals_total", "Ephemerals taken.", stats.ephemerals.get());
+        text.counter(
+            "loquic_ephemerals_dropped_total",
+            "Ephemerals that were not: too many, out of date, too long, not allowed, malformed, or of a room that is not \
+             joined.",
+            stats.ephemerals_dropped.get(),
+        );
+        text.counter(
+            "loquic_ephemerals_delivered_total",
+            "Ephemerals sent to subscribers.",
+            stats.ephemerals_delivered.get(),
+        );
     }
 
     fn write_publishes(&self, text: &mut Text) {
