@@ -11,6 +11,6 @@ if ! node -e "$is_new_enough" 2>/dev/null || ! command -v npm >/dev/null 2>&1; t
 fi
 # The lock file's copy inside tells what is installed.
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-    npm ci --no-progress --silent
+    npm ci --no-progress --loglevel error
     touch node_modules/.package-lock.json
 fi
