@@ -105,9 +105,7 @@ impl Metrics {
     }
 
     fn write_handshakes(&self, text: &mut Text) {
-        let sum = |of: fn(&HandshakeStats) -> &AtomicU64| -> u64 {
-            self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
-        };
+        let sum = |of| self.handshakes(of);
         let connections: usize = self.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
         text.gauge(
             "loquic_connections",
@@ -129,16 +127,18 @@ impl Metrics {
         );
     }
 
+    /// The sum of one counter over all ports.
+    fn handshakes(&self, of: fn(&HandshakeStats) -> &AtomicU64) -> u64 {
+        self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
+    }
+
     fn write_connects(&self, text: &mut Text) {
-        let sum = |of: fn(&HandshakeStats) -> &AtomicU64| -> u64 {
-            self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
-        };
         text.counters(
             "loquic_webtransport_connections_lost_total",
             "HTTP/3 connections that did not become sessions: nothing was asked in time, or path or origin were not \
              allowed.",
             "reason",
-            [("unused", sum(|stats| &stats.unused)), ("refused", sum(|stats| &stats.refused))],
+            [("unused", self.handshakes(|stats| &stats.unused)), ("refused", self.handshakes(|stats| &stats.refused))],
         );
     }
 

@@ -33,7 +33,11 @@ async fn run<L: Link>(context: &Context<L>, read: Read, send: &mut L::Send) -> R
     write(send, &scan.head()).await?;
     while let Some(event) = scan.next(context.page_bytes()).await {
         match event {
-            Event::Records { mut frames, .. } => write_page(context, send, &mut frames).await?,
+            Event::Records { mut frames, bytes, .. } => {
+                if !write_page(context, send, &mut frames).await? {
+                    context.speed_up(bytes);
+                }
+            }
             Event::Gap(gap) => write(send, &gap).await?,
             Event::Failed(code) => return Err(Ending::refuse(code, "the log cannot be read")),
             // A scan does not follow the room.
@@ -44,13 +48,20 @@ async fn run<L: Link>(context: &Context<L>, read: Read, send: &mut L::Send) -> R
     Ok(())
 }
 
-async fn write_page<L: Link>(context: &Context<L>, send: &mut L::Send, mut frames: &mut [Bytes]) -> Result<(), Ending> {
+/// Returns whether it had to wait.
+async fn write_page<L: Link>(
+    context: &Context<L>,
+    send: &mut L::Send,
+    mut frames: &mut [Bytes],
+) -> Result<bool, Ending> {
+    let mut has_waited = false;
     while !frames.is_empty() {
         let written = send.write_chunks(frames).await?;
         frames = &mut frames[written..];
         if !frames.is_empty() {
+            has_waited = true;
             context.follow_path();
         }
     }
-    Ok(())
+    Ok(has_waited)
 }

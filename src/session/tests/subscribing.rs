@@ -247,6 +247,19 @@ async fn a_send_window_grows_with_a_catch_up_and_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_send_window_grows_with_a_read() {
+    let shared = shared();
+    let all = shared.windows.spare();
+    let (peer, _control) = Peer::greet(&shared).await;
+    fill_with(&peer, "a", (0..80).map(|number| format!("{number:08192}"))).await;
+    let range = Range::After(Offset::ZERO);
+    let mut stream = peer.open(Read { room: room("a"), range, limit: 80 }).await;
+    let _: ReadHead = stream.hear().await;
+    stream.records(80).await;
+    assert!(shared.windows.spare() < all);
+}
+
+#[tokio::test]
 async fn a_reader_that_stops_can_leave() {
     let shared = shared();
     let (peer, mut control) = Peer::greet(&shared).await;
