@@ -4,13 +4,14 @@
 #
 # make test-web       part of make test: the browser client and the page: types, lints, unit tests, build
 # make test-browsers  part of make test: the page in Chromium and Firefox against the server
+# make test-foreign   part of make test: clients written from docs/PROTOCOL.md alone, against the server
 #
 # One profile (release) for all three, and RocksDB's C++, about 14 minutes on two cores, once per machine
 # (scripts/rocksdb.sh). Therefore the build directory is outside of the checkout, and every checkout shares it.
 
 export CARGO_TARGET_DIR ?= $(or $(HOME),/tmp)/.cache/loquic/target
 
-.PHONY: run build test test-faults test-web test-browsers bench setup
+.PHONY: run build test test-faults test-web test-browsers test-foreign bench setup
 
 run: build
 	@scripts/run.sh
@@ -31,6 +32,9 @@ test-web:
 
 test-browsers: build test-web
 	@scripts/test_browsers.sh
+
+test-foreign: build
+	@scripts/test_foreign.sh
 
 bench: setup
 	@scripts/bench.sh

@@ -71,6 +71,7 @@ step deny dependencies
 step web scripts/test_web.sh
 step tests tests
 step browsers scripts/test_browsers.sh
+step foreign scripts/test_foreign.sh
 
 printf '\n'
 grep -hE '^figure:' "$log" || true
