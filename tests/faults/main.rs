@@ -13,4 +13,5 @@ mod disk;
 mod drain;
 mod full;
 mod kill;
+mod network;
 mod power;
