@@ -2,11 +2,11 @@
 
 use std::{
     hash::{DefaultHasher, Hasher},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use loquic_check::{Level, Promise, Retention};
-use loquic_client::{Event, From, Message};
+use loquic_client::{Event, From, Message, Transport};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::support::{
@@ -38,12 +38,28 @@ async fn a_million_records_from_the_oldest() {
             assert_eq!(ack.expect("an ack").position.offset.get(), offset);
         }
     }
-    let (writing, start) = (start.elapsed(), Instant::now());
+    let (writing, written) = (start.elapsed(), written.finish());
     // Nothing of it is in memory any more.
     writer.close().await;
     node.terminate().await;
     let node = site.start().await;
-    let reader = site.connect("sam").await;
+    let quic = read_all(&site, Transport::Quic, written).await;
+    let webtransport = read_all(&site, Transport::WebTransport, written).await;
+    node.terminate().await;
+    assert_eq!(site.verify()["records"], RECORDS);
+    figure(format_args!(
+        "catch-up: {RECORDS} records published in {:.1} s, read from the oldest behind a restart in {:.1} s, over \
+         WebTransport in {:.1} s, digests equal",
+        writing.as_secs_f64(),
+        quic.as_secs_f64(),
+        webtransport.as_secs_f64()
+    ));
+}
+
+/// Reads from the oldest record to the seam; what was written has this digest. Returns how long that took.
+async fn read_all(site: &Site, transport: Transport, written: u64) -> Duration {
+    let start = Instant::now();
+    let reader = site.client("sam").transport(transport).connect().await.expect("connect");
     let mut room = reader.room("a").from(From::Oldest).open().await.expect("open the room");
     let (mut read, mut next, mut caught_up) = (DefaultHasher::new(), 1, None);
     while caught_up.is_none() {
@@ -59,27 +75,29 @@ async fn a_million_records_from_the_oldest() {
             }
         }
     }
-    let reading = start.elapsed();
     assert_eq!((next - 1, caught_up), (RECORDS, Some(RECORDS)), "the seam is at the head");
-    assert_eq!(read.finish(), written.finish(), "the digest of the payloads");
-    drop(room);
+    assert_eq!(read.finish(), written, "the digest of the payloads");
+    let reading = start.elapsed();
     reader.close().await;
-    node.terminate().await;
-    assert_eq!(site.verify()["records"], RECORDS);
-    figure(format_args!(
-        "catch-up: {RECORDS} records published in {:.1} s, read from the oldest behind a restart in {:.1} s, digest equal",
-        writing.as_secs_f64(),
-        reading.as_secs_f64()
-    ));
+    reading
 }
 
 const KEPT: u64 = 2_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lagging_reader_is_told_what_is_gone() {
-    let (seed, start, run) = (seed("a_lagging_reader_is_told_what_is_gone"), Instant::now(), Run::new());
+async fn a_lagging_reader_is_told_what_is_gone_over_quic() {
+    a_lagging_reader_is_told("a_lagging_reader_is_told_what_is_gone_over_quic", Transport::Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_reader_is_told_what_is_gone_over_webtransport() {
+    a_lagging_reader_is_told("a_lagging_reader_is_told_what_is_gone_over_webtransport", Transport::WebTransport).await;
+}
+
+async fn a_lagging_reader_is_told(test: &str, transport: Transport) {
+    let (seed, start, run) = (seed(test), Instant::now(), Run::new());
     let config = format!("[log]\ndisk_free_min = \"0B\"\n[[rooms]]\npattern = \"a\"\ncount = {KEPT}\n");
-    let site = Site::new(&config);
+    let site = Site::new(&config).over(transport);
     let node = site.start().await;
     // One reads now and then, one only what was there at first and then everything at the end.
     let client = site.connect("sam").await;
@@ -117,7 +135,7 @@ async fn a_lagging_reader_is_told_what_is_gone() {
     site.verify();
     judge(&run.history(), &Promise::new(Level::Disk).retention(Retention::KeepsLast(KEPT)));
     figure(format_args!(
-        "retention: {} published, {KEPT} kept; slow reader: {} records, {} in {} gaps; late reader: {} records, {} in {} gaps \
+        "retention over {transport:?}: {} published, {KEPT} kept; slow reader: {} records, {} in {} gaps; late reader: {} records, {} in {} gaps \
          ({:.1} s)",
         log.head,
         slow.records,

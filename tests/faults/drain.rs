@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use loquic_check::{FaultKind, Level, Promise};
-use loquic_client::From;
+use loquic_client::{From, Transport};
 use loquic_wire::Frame;
 use rustix::process::Signal;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
@@ -13,14 +13,24 @@ use crate::support::{
     seed, status,
 };
 
-const RESTARTS: u64 = 8;
+const RESTARTS: u64 = 6;
 
 const ROOMS: [&str; 2] = ["a", "b"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarts_lose_nothing() {
-    let (seed, start) = (seed("restarts_lose_nothing"), Instant::now());
-    let (site, run, mut random) = (Site::new("[log]\ndisk_free_min = \"0B\"\n"), Run::new(), Random::new(seed));
+async fn restarts_lose_nothing_over_quic() {
+    restarts_lose_nothing("restarts_lose_nothing_over_quic", Transport::Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_lose_nothing_over_webtransport() {
+    restarts_lose_nothing("restarts_lose_nothing_over_webtransport", Transport::WebTransport).await;
+}
+
+async fn restarts_lose_nothing(test: &str, transport: Transport) {
+    let (seed, start) = (seed(test), Instant::now());
+    let site = Site::new("[log]\ndisk_free_min = \"0B\"\n").over(transport);
+    let (run, mut random) = (Run::new(), Random::new(seed));
     let mut node = site.start().await;
     let (stop, stopped) = watch::channel(false);
     let targets: Vec<_> = ROOMS.iter().map(|_| watch::channel(None)).collect();
@@ -84,7 +94,7 @@ async fn restarts_lose_nothing() {
     assert_eq!(report.acked, tally.sent, "every publish was answered");
     let longest = drains.iter().max().expect("there were some");
     figure(format_args!(
-        "drain: {RESTARTS} restarts, {} acked, {} delivered, 0 lost, 0 repeated, {} retries, same epoch, longest drain {:.0} \
+        "drain over {transport:?}: {RESTARTS} restarts, {} acked, {} delivered, 0 lost, 0 repeated, {} retries, same epoch, longest drain {:.0} \
          ms ({:.1} s)",
         report.acked,
         report.delivered,

@@ -6,12 +6,12 @@ use std::{
 };
 
 use loquic_check::{FaultKind, Level, Promise, Retention};
-use loquic_client::From;
+use loquic_client::{From, Transport};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::support::{
-    Pace, Random, Run, Site, Tally, figure, final_log, final_log_on_disk, follow, joined, judge, publish, resume_often,
-    seed, status,
+    Pace, Random, Run, Site, Tally, figure, final_log, final_log_on_disk, follow, joined, judge, long, publish,
+    resume_often, seed, status,
 };
 
 const CONFIG: &str = r#"
@@ -30,8 +30,9 @@ pattern = "short:*"
 count = 500
 "#;
 
-/// Servers that are killed side by side, because most of the time goes into noticing that one is gone.
-const SITES: u64 = 4;
+/// Servers that are killed side by side, because most of the time goes into noticing that one is gone; for each
+/// transport.
+const SITES: u64 = 2;
 
 /// What ends a process: the failpoint, and after how many times at most. Nothing is a random moment.
 const ENDS: &[&[(&str, u64)]] = &[
@@ -39,7 +40,7 @@ const ENDS: &[&[(&str, u64)]] = &[
     &[("journal::before_ack", 60), ("", 0), ("journal::before_fanout", 180), ("", 0), ("room::mid_trim", 2)],
 ];
 
-/// Kills of each server.
+/// Kills of each server, times [`long`].
 const KILLS: usize = 16;
 
 const ROOMS: [&str; 3] = ["disk:a", "process:a", "short:a"];
@@ -47,11 +48,20 @@ const ROOMS: [&str; 3] = ["disk:a", "process:a", "short:a"];
 const SHORT_COUNT: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_under_load() {
-    let (seed, start) = (seed("killed_under_load"), Instant::now());
+async fn killed_under_load_over_quic() {
+    killed_under_load("killed_under_load_over_quic", Transport::Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_under_load_over_webtransport() {
+    killed_under_load("killed_under_load_over_webtransport", Transport::WebTransport).await;
+}
+
+async fn killed_under_load(test: &str, transport: Transport) {
+    let (seed, start) = (seed(test), Instant::now());
     let mut sites = JoinSet::new();
     for index in 0..SITES {
-        sites.spawn(killed_often(seed + index, ENDS[index as usize % ENDS.len()]));
+        sites.spawn(killed_often(transport, seed + index, ENDS[index as usize % ENDS.len()]));
     }
     let mut sum = Figures::default();
     while let Some(site) = sites.join_next().await {
@@ -59,7 +69,7 @@ async fn killed_under_load() {
     }
     let Figures { kills, sent, acked, delivered, resumes, duplicates } = sum;
     figure(format_args!(
-        "kill -9: {kills} kills, {sent} sent, {acked} acked, {delivered} delivered, {resumes} resumes, {duplicates} \
+        "kill -9 over {transport:?}: {kills} kills, {sent} sent, {acked} acked, {delivered} delivered, {resumes} resumes, {duplicates} \
          retries that found their record; 0 lost, 0 repeated, 0 reordered ({:.1} s)",
         start.elapsed().as_secs_f64()
     ));
@@ -87,8 +97,9 @@ impl Figures {
     }
 }
 
-async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
-    let (site, run, mut random) = (Arc::new(Site::new(CONFIG)), Run::new(), Random::new(seed));
+async fn killed_often(transport: Transport, seed: u64, ends: &[(&str, u64)]) -> Figures {
+    let (site, run, mut random) = (Arc::new(Site::new(CONFIG).over(transport)), Run::new(), Random::new(seed));
+    let kills = KILLS * long() as usize;
     let mut node = site.start_with(&armed(ends, 0, &mut random)).await;
     let (stop, stopped) = watch::channel(false);
     let targets: Vec<_> = ROOMS.iter().map(|_| watch::channel(None)).collect();
@@ -106,9 +117,9 @@ async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
         }
         let (site, run, seed, target) = (site.clone(), run.clone(), random.next(), target.clone());
         let connect = move || site.connect_lazy("again");
-        subscribers.spawn(resume_often(run, connect, (*room).into(), format!("again {room}"), seed, target));
+        subscribers.spawn(resume_often(run, connect, (*room).into(), format!("again {room}"), (seed, 1..4000), target));
     }
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let (failpoint, _) = ends[kill % ends.len()];
         if failpoint.is_empty() {
             run.more_acks(random.between(1, 3000)).await;
@@ -119,7 +130,8 @@ async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
             node.died_at_failpoint().await;
         }
         run.recorder().fault(run.node(), FaultKind::Kill, true);
-        node = site.start_with(&armed(ends, kill + 1, &mut random)).await;
+        let failpoint = if kill + 1 < kills { armed(ends, kill + 1, &mut random) } else { String::new() };
+        node = site.start_with(&failpoint).await;
     }
     run.more_acks(1000).await;
     stop.send_replace(true);
@@ -160,7 +172,7 @@ async fn killed_often(seed: u64, ends: &[(&str, u64)]) -> Figures {
         "every publish has been answered"
     );
     Figures {
-        kills: KILLS as u64,
+        kills: kills as u64,
         sent: tally.sent,
         acked: tally.acked,
         delivered: report.delivered,
@@ -191,7 +203,6 @@ async fn clients_notice_a_new_process_at_once() {
 fn armed(ends: &[(&str, u64)], kill: usize, random: &mut Random) -> String {
     match ends[kill % ends.len()] {
         ("", _) => String::new(),
-        _ if kill >= KILLS => String::new(),
         (failpoint, times) => format!("{failpoint}={}*off->return", random.between(0, times)),
     }
 }

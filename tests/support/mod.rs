@@ -41,6 +41,11 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
+/// How many times as long as usual the tests go on: `LOQUIC_LONG`, for a night of them.
+pub fn long() -> u64 {
+    std::env::var("LOQUIC_LONG").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 fn seed_of_time() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.as_nanos() as u64

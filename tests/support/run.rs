@@ -8,11 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use loquic_check::{
     self as check, GapReason as Reason, History, Kind, Outcome, Promise, Publish, Reading, Recorder, Report, Subscriber,
 };
-use loquic_client::{Client, Duplicate, Error, Event, From, GapReason, Message, Pending, Position, Record, Room};
-use tokio::{sync::watch, time::timeout};
+use loquic_client::{Ack, Client, Duplicate, Error, Event, From, GapReason, Message, Pending, Position, Record, Room};
+use tokio::{
+    sync::watch,
+    time::{interval, timeout},
+};
 
 use super::Random;
 
@@ -190,6 +194,8 @@ pub struct Pace {
     pub bytes: Range<u64>,
     /// Stop after this many.
     pub count: u64,
+    /// One publish so often, where the answers allow it; as fast as they allow if it is nothing.
+    pub every: Duration,
     /// Decides the sizes.
     pub seed: u64,
 }
@@ -197,7 +203,7 @@ pub struct Pace {
 impl Pace {
     /// Sixteen at once, of some hundred bytes, until told to stop.
     pub fn of(sender: &str, seed: u64) -> Self {
-        Self { sender: sender.into(), in_flight: 16, bytes: 20..300, count: u64::MAX, seed }
+        Self { sender: sender.into(), in_flight: 16, bytes: 20..300, count: u64::MAX, every: Duration::ZERO, seed }
     }
 }
 
@@ -227,7 +233,13 @@ impl std::ops::AddAssign for Tally {
 /// room.
 pub async fn publish(run: Run, client: Client, room: String, pace: Pace, stop: watch::Receiver<bool>) -> Tally {
     let mut publisher = Publishing::new(&run, &client, &room, pace);
+    // An interval of nothing is no interval.
+    let mut clock = (!publisher.pace.every.is_zero()).then(|| interval(publisher.pace.every));
     while !*stop.borrow() && publisher.tally.sent < publisher.pace.count {
+        if let Some(clock) = &mut clock {
+            clock.tick().await;
+            publisher.settle_ready();
+        }
         while publisher.pending.len() >= publisher.pace.in_flight {
             publisher.settle().await;
         }
@@ -282,8 +294,23 @@ impl Publishing {
     }
 
     async fn settle(&mut self) {
-        let Some((slot, pending)) = self.pending.pop_front() else { return };
-        let ack = match pending.await {
+        if let Some((slot, pending)) = self.pending.pop_front() {
+            let answer = pending.await;
+            self.note(slot, answer);
+        }
+    }
+
+    /// Takes the answers that are there.
+    fn settle_ready(&mut self) {
+        while let Some((slot, pending)) = self.pending.front_mut() {
+            let (slot, Some(answer)) = (*slot, pending.now_or_never()) else { return };
+            self.pending.pop_front();
+            self.note(slot, answer);
+        }
+    }
+
+    fn note(&mut self, slot: usize, answer: Result<Ack, Error>) {
+        let ack = match answer {
             Ok(ack) => ack,
             // The outcome stays unknown.
             Err(Error::Closed) => return,
@@ -335,14 +362,14 @@ pub async fn follow(run: Run, client: Client, room: String, name: String, from: 
     follower.settle()
 }
 
-/// Follows a room from the oldest record, and every few records leaves it, forgets the client, and goes on with another
-/// one from the position it kept.
+/// Follows a room from the oldest record, and whenever some of `events` have come leaves it, forgets the client, and
+/// goes on with another one from the position it kept.
 pub async fn resume_often(
     run: Run,
     connect: impl Fn() -> Client,
     room: String,
     name: String,
-    seed: u64,
+    (seed, events): (u64, Range<u64>),
     mut target: Target,
 ) -> Follow {
     let mut random = Random::new(seed);
@@ -352,7 +379,7 @@ pub async fn resume_often(
     let mut from = From::Oldest;
     loop {
         let mut joined = follower.open(from).await;
-        if follower.run(&mut joined, &mut target, random.between(1, 4000)).await {
+        if follower.run(&mut joined, &mut target, random.between(events.start, events.end)).await {
             return follower.settle();
         }
         from = From::After(follower.last.expect("something came"));

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -103,7 +103,12 @@ impl Site {
 
     /// Where clients find it.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://{}", self.address())
+    }
+
+    /// The same, as an address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// The port, the same for all its processes.
@@ -118,7 +123,12 @@ impl Site {
 
     /// A client that comes back quickly.
     pub fn client(&self, name: &str) -> Builder {
-        Client::builder(self.url())
+        self.client_through(self.port, name)
+    }
+
+    /// The same client, which finds the site at another port: that of a proxy.
+    pub fn client_through(&self, port: u16, name: &str) -> Builder {
+        Client::builder(format!("https://127.0.0.1:{port}"))
             .name(name)
             .transport(self.transport)
             .danger_accept_any_certificate(true)

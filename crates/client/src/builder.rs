@@ -34,7 +34,7 @@ pub struct Builder {
 /// The user name when nothing was said.
 const NAME_DEFAULT: &str = "anonymous";
 
-/// Three attempts at one address and what is between them.
+/// An attempt at one address, and most of another one.
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 
 impl Builder {

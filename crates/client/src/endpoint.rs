@@ -124,9 +124,9 @@ impl Endpoints {
     }
 }
 
-/// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three; QUIC repeats a
-/// lost packet after 1 s.
-const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three: 4.5 s on a path
+/// of 1.5 s, and 3 s more if a packet has to be repeated there.
+const ATTEMPT_MAX: Duration = Duration::from_secs(8);
 
 /// A socket with room for what arrives while the process is not scheduled; the system may allow less, which only costs
 /// speed.

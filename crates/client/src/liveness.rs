@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 /// A silent peer is noticed after at most twice this: two pings are missed within 10 s.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Nor is it given up before twice this, however often the server wants pings: on a path of 1.5 s (a satellite, a full
+/// queue) an answer that was lost once takes longer than 3 s, and who gives up before never catches up there.
+const ANSWER_WAIT_MIN: Duration = Duration::from_secs(2);
+
 /// Pings come at least this often, whatever the server asks for, so that the transport's idle timeout is never reached.
 pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(15);
 
@@ -50,7 +54,7 @@ impl Liveness {
         }
         self.unanswered += 1;
         self.token += 1;
-        self.due = now + self.interval.min(ANSWER_WAIT_MAX);
+        self.due = now + self.interval.clamp(ANSWER_WAIT_MIN, ANSWER_WAIT_MAX);
         Step::Ping(self.token)
     }
 
@@ -87,5 +91,18 @@ mod tests {
         liveness.handle_pong(at(5));
         assert_eq!(liveness.poll(at(6)), Step::Wait(at(7)));
         assert_eq!(liveness.poll(at(7)), Step::Ping(3));
+    }
+
+    /// The ping is lost, sent again after 1.7 s, and answered in 1.5 s.
+    #[test]
+    fn a_long_path_that_loses_a_packet_is_not_dead() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(Duration::from_secs(1), start);
+        let at = |millis| start + Duration::from_millis(millis);
+        assert_eq!(liveness.poll(at(1_000)), Step::Ping(1));
+        assert_eq!(liveness.poll(at(3_000)), Step::Ping(2));
+        assert_eq!(liveness.poll(at(4_200)), Step::Wait(at(5_000)));
+        liveness.handle_pong(at(4_200));
+        assert_eq!(liveness.poll(at(5_000)), Step::Wait(at(5_200)));
     }
 }

@@ -3,6 +3,12 @@
 /** A silent peer is noticed after at most twice this: two pings are missed within 10 s. */
 const ANSWER_WAIT_MS_MAX = 5_000
 
+/**
+ * Nor is it given up before twice this, however often the server wants pings: on a path of 1.5 s (a satellite, a full
+ * queue) an answer that was lost once takes longer than 3 s, and who gives up before never catches up there.
+ */
+const ANSWER_WAIT_MS_MIN = 2_000
+
 /** Pings come at least this often, whatever the server asks for, so that no idle timeout is ever reached. */
 const INTERVAL_MS_MAX = 15_000
 
@@ -28,7 +34,7 @@ export class Liveness {
     if (this.#unanswered === 2) return { do: 'give_up' }
     this.#unanswered++
     this.#token++
-    this.#due = now + Math.min(this.#intervalMs, ANSWER_WAIT_MS_MAX)
+    this.#due = now + Math.min(Math.max(this.#intervalMs, ANSWER_WAIT_MS_MIN), ANSWER_WAIT_MS_MAX)
     return { do: 'ping', token: this.#token }
   }
 

@@ -27,6 +27,16 @@ it('two missed pings are the end, an answer starts over', () => {
   expect(liveness.poll(40_000)).toEqual({ do: 'ping', token: 3 })
 })
 
+it('a long path that loses a packet is not dead', () => {
+  const liveness = new Liveness(1_000, 0)
+  expect(liveness.poll(1_000)).toEqual({ do: 'ping', token: 1 })
+  expect(liveness.poll(3_000)).toEqual({ do: 'ping', token: 2 })
+  // The first was sent again after 1.7 s, and answered in 1.5 s.
+  expect(liveness.poll(4_200)).toEqual({ do: 'wait', ms: 800 })
+  liveness.handlePong(4_200)
+  expect(liveness.poll(5_000)).toEqual({ do: 'wait', ms: 200 })
+})
+
 it('an error says whether to try again, and when', () => {
   expect(refused(Code.overloaded)).toMatchObject({ retryable: true, retryAfterMs: 1_000 })
   expect(refused(Code.overloaded, '', 7_000)).toMatchObject({ retryAfterMs: 7_000 })
