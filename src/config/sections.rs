@@ -161,8 +161,8 @@ sections! {
         /// What all clients together may have beyond the minimum. More of it is faster for many clients that are far
         /// away and behind.
         send_windows_max: u64 = Size(limits::SEND_WINDOWS_MAX, 0..=1024 * GIB as u64);
-        /// Users of a room up to which everybody in it who wants to is told who they are. In a larger room they are told
-        /// how many, and ask for the list page by page.
+        /// Users of a room up to which everybody in it who wants to is told who they are. In a larger room they are
+        /// told how many, and ask for the list page by page.
         presence_list_max: usize = Count(limits::PRESENCE_LIST_MAX, 0..=100_000);
         /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each.
         http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);

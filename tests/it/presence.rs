@@ -1,10 +1,13 @@
 //! Who is there, through the native client and the command line, against a real server.
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use loquic_client::{Client, Event, Presence, PresenceLevel, Room, Transport, UserName};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 
 use crate::{raw::soon, support::Site};
 
@@ -71,12 +74,23 @@ async fn who_comes_and_goes_is_told_over_webtransport() {
     who_comes_and_goes_is_told(Transport::WebTransport).await;
 }
 
-async fn line<R: tokio::io::AsyncBufRead + Unpin>(lines: &mut Lines<R>, expected: Value) {
-    loop {
-        let line = soon("a line", lines.next_line()).await.unwrap().expect("the command goes on");
-        if serde_json::from_str::<Value>(&line).unwrap() == expected {
-            return;
-        }
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Process {
+    /// Waits until it has printed this line.
+    async fn prints(&mut self, expected: Value) {
+        let out = BufReader::new(self.0.stdout.take().unwrap());
+        let is_expected = move |line: &str| serde_json::from_str::<Value>(line).unwrap() == expected;
+        let read = tokio::task::spawn_blocking(move || out.lines().any(|line| is_expected(&line.unwrap())));
+        assert!(soon("a line", read).await.unwrap(), "it has ended");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -88,17 +102,14 @@ async fn a_process_that_is_killed_leaves_when_its_time_is_over() {
     let ann = site.connect("ann").await;
     let mut room = open(&ann, PresenceLevel::Changes).await;
     members(&mut room, &[("ann", 1)]).await;
-    let mut ben = tokio::process::Command::new(env!("CARGO_BIN_EXE_loquic"))
-        .args(["sub", "talk", "--insecure", "--name", "ben", "--events", "--presence", "--url", &site.url()])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(ben.stdout.take().unwrap()).lines();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loquic"));
+    command.args(["sub", "talk", "--insecure", "--name", "ben", "--events", "--presence", "--url", &site.url()]);
+    let mut ben = Process(command.stdout(Stdio::piped()).spawn().unwrap());
     let both = json!({"event": "presence", "room": "talk", "count": 2, "members": {"ann": 1, "ben": 1}});
-    line(&mut lines, both).await;
+    ben.prints(both).await;
     members(&mut room, &[("ann", 1), ("ben", 1)]).await;
-    ben.kill().await.unwrap();
+    // SIGKILL: it says nothing.
+    drop(ben);
     members(&mut room, &[("ann", 1)]).await;
     ann.close().await;
     node.terminate().await;

@@ -1,6 +1,6 @@
 //! Who is in a room, as the server tells it: a list, changes of it, or only how many. Pure.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use loquic_wire::{UserName, join};
 
@@ -68,7 +68,7 @@ impl Roll {
             }
             Presence { count, members: known }
         };
-        let is_news = mem::replace(&mut self.known, Some(next.clone())).as_ref() != Some(&next);
+        let is_news = self.known.replace(next.clone()).as_ref() != Some(&next);
         Ok(is_news.then_some(next))
     }
 }
