@@ -11,6 +11,7 @@ pub mod failpoint;
 pub mod journal;
 pub mod log;
 pub mod metrics;
+pub mod presence;
 pub mod room;
 pub mod server;
 pub mod session;

@@ -2,9 +2,13 @@
 //!
 //! The JSON is part of the outside contract (DESIGN section 6) and the same everywhere: `pub`, `sub`, `log cat`.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use loquic_client::Presence;
 use loquic_wire::{
     Epoch, Format, Kind, Offset, Record, RoomName, Time,
     join::{Gap, GapReason, Reset},
@@ -62,8 +66,24 @@ enum Payload<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum EventLine<'a> {
-    Gap { room: &'a str, from: u64, to: u64, reason: &'static str },
-    Reset { room: &'a str, epoch: u64, valid_to: u64, head: u64 },
+    Gap {
+        room: &'a str,
+        from: u64,
+        to: u64,
+        reason: &'static str,
+    },
+    Reset {
+        room: &'a str,
+        epoch: u64,
+        valid_to: u64,
+        head: u64,
+    },
+    /// `members` is null where only the count is known.
+    Presence {
+        room: &'a str,
+        count: u64,
+        members: Option<BTreeMap<&'a str, u32>>,
+    },
 }
 
 fn kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
@@ -177,6 +197,17 @@ impl<W: Write> Output<W> {
             self.out,
             "reset: {room} goes on in epoch {epoch}; what came behind record {valid_to} does not hold, the head is {head}"
         )
+    }
+
+    pub(super) fn presence(&mut self, room: &RoomName, presence: &Presence) -> io::Result<()> {
+        let Presence { count, members, .. } = presence;
+        if self.json {
+            let members = members
+                .as_ref()
+                .map(|members| members.iter().map(|(user, sessions)| (user.as_str(), *sessions)).collect());
+            return self.line(&EventLine::Presence { room: room.as_str(), count: *count, members });
+        }
+        writeln!(self.out, "presence: {count} in {room}")
     }
 
     pub(super) fn line(&mut self, line: &impl Serialize) -> io::Result<()> {

@@ -4,7 +4,10 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use futures::FutureExt;
 use loquic_client::{Client, Event};
-use loquic_wire::{Epoch, RoomName, join::From};
+use loquic_wire::{
+    Epoch, RoomName,
+    join::{From, PresenceLevel},
+};
 
 use super::{
     Exit, Failed,
@@ -31,9 +34,12 @@ pub(crate) struct Subscribe {
     /// End when everything that was there at the start is printed
     #[arg(long)]
     until_caught_up: bool,
-    /// Print gaps and resets as JSON lines among the records, not as words on standard error
+    /// Print gaps, resets and presence as JSON lines among the records, not as words on standard error
     #[arg(long)]
     events: bool,
+    /// Say who is in the room whenever that changes, or with `count` how many
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "changes")]
+    presence: Option<Level>,
     /// Print records as JSON, one line each
     #[arg(long)]
     json: bool,
@@ -41,6 +47,13 @@ pub(crate) struct Subscribe {
     logging: Logging,
     #[command(flatten)]
     connect: Connect,
+}
+
+/// How much to say of who is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    Count,
+    Changes,
 }
 
 impl Subscribe {
@@ -51,6 +64,11 @@ impl Subscribe {
             output: Output { out: BufWriter::new(io::stdout().lock()), json: self.json, colour },
             notes: Output { out: io::stderr(), json: false, colour: false },
             events: self.events,
+            presence: match self.presence {
+                None => PresenceLevel::None,
+                Some(Level::Count) => PresenceLevel::Count,
+                Some(Level::Changes) => PresenceLevel::Changes,
+            },
             until_caught_up: self.until_caught_up,
             left: self.count,
             incomplete: false,
@@ -80,6 +98,7 @@ struct Printer<W, E> {
     /// For people; where gaps and resets go without `--events`.
     notes: Output<E>,
     events: bool,
+    presence: PresenceLevel,
     until_caught_up: bool,
     /// Records that are still wanted; `None` for no end.
     left: Option<u64>,
@@ -90,7 +109,7 @@ struct Printer<W, E> {
 impl<W: Write, E: Write> Printer<W, E> {
     /// Prints until it is enough or the room ends. What is printed is written out whenever nothing more is at hand.
     async fn follow(&mut self, client: &Client, from: From) -> Result<(), Failed> {
-        let mut room = client.room(self.room.as_str()).from(from).open().await?;
+        let mut room = client.room(self.room.as_str()).from(from).presence(self.presence).open().await?;
         loop {
             let event = match room.next().now_or_never() {
                 Some(event) => event,
@@ -129,6 +148,10 @@ impl<W: Write, E: Write> Printer<W, E> {
                     false => self.notes.reset(&self.room, reset)?,
                 }
             }
+            Event::Presence(presence) => match self.events {
+                true => self.as_json(|output, room| output.presence(room, presence))?,
+                false => self.notes.presence(&self.room, presence)?,
+            },
             Event::CaughtUp(_) => return Ok(!self.until_caught_up),
             _ => {}
         }
@@ -166,6 +189,7 @@ mod tests {
             output: output(json),
             notes: output(false),
             events,
+            presence: PresenceLevel::None,
             until_caught_up: false,
             left: None,
             incomplete: false,
@@ -221,6 +245,11 @@ mod tests {
         let parse = |arguments: &[&str]| Cli::try_parse_from(["loquic", "sub", "a"].iter().chain(arguments));
         let Command::Sub(sub) = parse(&["--from", "last:5", "--count", "3"]).unwrap().command else { panic!() };
         assert_eq!((sub.from, sub.count, sub.until_caught_up), (From::Last(5), Some(3), false));
+        assert_eq!(sub.presence, None);
+        for (flag, level) in [("--presence", Level::Changes), ("--presence=count", Level::Count)] {
+            let Command::Sub(sub) = parse(&[flag]).unwrap().command else { panic!() };
+            assert_eq!(sub.presence, Some(level));
+        }
         let error = parse(&["--from", "yesterday"]).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("is no place to start"), "{error}");
         assert_eq!(parse(&["--count", "0"]).unwrap_err().exit_code(), 2);

@@ -203,6 +203,37 @@ pub const EPHEMERAL_KEPT: Duration = Duration::from_secs(10);
 /// Ephemerals of one session per second, and at once; more are dropped and counted. A hand that moves sends 30.
 pub const EPHEMERAL_RATE_MAX: u32 = 50;
 
+/// Users of a room up to which its list is pushed to who wants it; in a larger one they get counts, and ask for pages.
+/// A list is about 10 KB then, and 68 KB with the longest names.
+pub const PRESENCE_LIST_MAX: usize = 500;
+
+/// How long a session that vanished stays present, beyond the time it takes to notice: long enough to connect again.
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(10);
+
+/// A room tells its followers who came and went at most this often.
+pub const PRESENCE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Frames of presence that one room sends in a second to all its followers together: 500 are told every 250 ms,
+/// 10,000 every 5 s. About 1 % of a processor for each room that is never quiet.
+pub const PRESENCE_RATE_MAX: u32 = 2_000;
+
+/// Changes that count as a frame more: 500 users of whom all come and go hear of it every 4 s.
+pub const PRESENCE_MEMBERS_PER_FRAME: usize = 32;
+
+/// Rounds of changes that are kept for followers that are slow; who is further behind gets a new list.
+pub const PRESENCE_ROUNDS_MAX: usize = 8;
+
+/// Bytes of members in a frame of presence. No more, because a record that comes waits for it.
+pub const PRESENCE_PAGE_BYTES_MAX: usize = 8 * 1024;
+
+const _: () = assert!(PRESENCE_PAGE_BYTES_MAX + 32 <= wire::LIST_FRAME_BODY_MAX);
+
+/// Vanished sessions that one room holds; one more leaves at once. About 200 bytes each.
+pub const PRESENCE_VANISHED_MAX: usize = 10_000;
+
+/// Members in the answer to a `Who`; a higher limit is cut to it and `more` says so.
+pub const WHO_MEMBERS_MAX: u32 = wire::WHO_MEMBERS_MAX;
+
 /// A watched room's head is sent at most this often.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 

@@ -161,6 +161,9 @@ sections! {
         /// What all clients together may have beyond the minimum. More of it is faster for many clients that are far
         /// away and behind.
         send_windows_max: u64 = Size(limits::SEND_WINDOWS_MAX, 0..=1024 * GIB as u64);
+        /// Users of a room up to which everybody in it who wants to is told who they are. In a larger room they are
+        /// told how many, and ask for the list page by page.
+        presence_list_max: usize = Count(limits::PRESENCE_LIST_MAX, 0..=100_000);
         /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each.
         http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);
     }
@@ -175,6 +178,8 @@ sections! {
         ping: Duration = Span(limits::PING_INTERVAL, SECOND..=HOUR);
         /// For anything at all from a client; then the connection is dropped. At least twice `ping`.
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
+        /// For a user whose connection was lost to come back; then they are not in the room any more.
+        presence: Duration = Span(limits::PRESENCE_GRACE, Duration::ZERO..=HOUR);
         /// For an HTTP client to send the head of a request, the next one included, and to take some of an answer.
         http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
         /// For sessions to leave when the server is asked to stop.

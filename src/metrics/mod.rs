@@ -60,6 +60,7 @@ impl Metrics {
         self.write_streams(&mut text);
         self.write_publishes(&mut text);
         self.write_ephemerals(&mut text);
+        self.write_presence(&mut text);
         self.write_rooms(&mut text);
         self.write_journal(&mut text);
         self.write_http(&mut text);
@@ -172,6 +173,27 @@ impl Metrics {
             "loquic_ephemerals_delivered_total",
             "Ephemerals sent to subscribers.",
             stats.ephemerals_delivered.get(),
+        );
+    }
+
+    fn write_presence(&self, text: &mut Text) {
+        let stats = self.sessions.presence().stats();
+        // In this order one that leaves in between does not make the difference negative.
+        let left = stats.left.load(Ordering::Relaxed);
+        let entered = stats.entered.load(Ordering::Relaxed);
+        let present = entered.saturating_sub(left);
+        text.gauge("loquic_presence", "Sessions that are present in rooms, each counted in each room.", present);
+        text.counter("loquic_presence_entered_total", "Sessions that have come into a room.", entered);
+        text.counter("loquic_presence_left_total", "Sessions that are not present in a room any more.", left);
+        text.counter(
+            "loquic_presence_rounds_total",
+            "Times that a room told its followers who came and went.",
+            stats.rounds.load(Ordering::Relaxed),
+        );
+        text.counter(
+            "loquic_presence_delivered_total",
+            "Frames that said so, or who is there, to a subscriber.",
+            self.sessions.stats().presence_delivered.get(),
         );
     }
 

@@ -7,7 +7,7 @@ use crate::{
         RocksOptions,
         rows::{Class, Level, Policy},
     },
-    room, session,
+    presence, room, session,
     transport::endpoint,
 };
 
@@ -59,6 +59,7 @@ pub(super) fn session(config: &Config) -> session::Config {
         in_flight_max: config.limits.in_flight_max,
         send_window: config.limits.send_window_min..=config.limits.send_window_max,
         send_windows_max: config.limits.send_windows_max,
+        presence: presence::Options { list_max: config.limits.presence_list_max, grace: config.timeouts.presence },
         ..session::Config::default()
     };
     options.session.rooms_max = config.limits.rooms_max;

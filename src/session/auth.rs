@@ -37,6 +37,8 @@ pub enum Action {
     Watch,
     /// Send ephemerals to a room that it has joined.
     Say,
+    /// Learn who is there.
+    Presence,
 }
 
 /// What one principal may do. Asked for each stream, so it must be cheap.

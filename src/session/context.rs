@@ -1,8 +1,12 @@
 //! What the streams of one session share after the welcome.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
@@ -16,8 +20,9 @@ use super::{
 };
 use crate::{
     config::limits,
+    presence::{Guest, Seat},
     room::{Room, RoomKey, Said},
-    transport::Link,
+    transport::{Link, LinkError},
 };
 
 pub(super) struct Context<L> {
@@ -32,15 +37,25 @@ pub(super) struct Context<L> {
     /// The rooms that are joined, once for each join.
     joined: Mutex<Vec<Arc<Room>>>,
     ephemeral_rate: Mutex<Rate>,
+    /// As whom the session is present in the rooms it joins.
+    guest: Guest,
 }
 
 impl<L: Link> Context<L> {
-    pub(super) fn new(shared: Arc<Shared>, link: L, id: SessionId, admission: Admission) -> Arc<Self> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        link: L,
+        id: SessionId,
+        previous: Option<SessionId>,
+        admission: Admission,
+    ) -> Arc<Self> {
         let window = shared.windows.open();
         let permissions = RwLock::new(admission.permissions);
         let ephemeral_rate = Mutex::new(Rate::new(limits::EPHEMERAL_RATE_MAX, Instant::now()));
         let (principal, joined) = (admission.principal, Mutex::default());
-        Arc::new(Self { shared, id, principal, permissions, link, window, joined, ephemeral_rate })
+        let user = principal.user.clone();
+        let guest = Guest { session: id, user, previous, has_vanished: Arc::new(AtomicBool::new(false)) };
+        Arc::new(Self { shared, id, principal, permissions, link, window, joined, ephemeral_rate, guest })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -68,6 +83,25 @@ impl<L: Link> Context<L> {
         let mut joined = self.joined.lock();
         if let Some(at) = joined.iter().position(|other| Arc::ptr_eq(other, room)) {
             joined.swap_remove(at);
+        }
+    }
+
+    /// The session is present in this room as long as the seat is held.
+    pub(super) fn sit_down(&self, room: &Room) -> Seat {
+        self.shared.presence().enter(room.key(), self.guest.clone())
+    }
+
+    /// To be called before seats are given back: looks whether the link is gone, and whether the peer had said that it
+    /// would be. If not, its seats are kept for a while.
+    pub(super) fn note_end(&self) {
+        let has_vanished = match self.link.closed().now_or_never() {
+            // What a client says when it has given up a silent connection and is on another one.
+            Some(LinkError::ClosedByPeer { code, .. }) => code == Code::TIMED_OUT,
+            Some(LinkError::TimedOut | LinkError::Broken(_)) => true,
+            Some(LinkError::ClosedHere) | None => false,
+        };
+        if has_vanished {
+            self.guest.has_vanished.store(true, Ordering::Relaxed);
         }
     }
 

@@ -4,7 +4,7 @@
 //! and each write hands the room's own bytes to the transport.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::pin,
     task::Poll,
 };
@@ -28,13 +28,14 @@ use super::{
 };
 use crate::{
     config::limits,
+    presence::Follower,
     room::{Event, Reader},
     transport::{Link, SendStream},
 };
 
 /// Serves a stream that began with `Join`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>) -> Ending {
-    let credit = join.credit;
+    let (credit, presence) = (join.credit, join.presence);
     // Boxed: attaching needs a large future for a moment, the subscription a small one for hours.
     let reader = match Box::pin(start(context, join, stream)).await {
         Ok(reader) => reader,
@@ -43,21 +44,25 @@ pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mu
     let Stream { send, frames } = stream;
     let frames = pin!(frames.stream());
     let frames = Watched::new(frames);
-    let mut subscription = Subscription { context, send, frames, reader, credit, end: None, unlooked_bytes: 0 };
-    let room = subscription.reader.room().clone();
+    let room = reader.room().clone();
+    let seat = context.sit_down(&room);
+    let presence = seat.follow(presence).map(Box::new);
+    let mut subscription =
+        Subscription { context, send, frames, reader, presence, credit, end: None, unlooked_bytes: 0 };
     context.enter(&room);
     // It ends with the stream; a session that is over takes its context along.
     let ending = subscription.run().await;
     context.leave(&room);
+    context.note_end();
     ending
 }
 
 /// Attaches and says so.
 async fn start<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>) -> Result<Reader, Ending> {
-    if join.presence != PresenceLevel::None {
-        return Err(Ending::refuse(Code::NOT_OFFERED, "this server does not offer presence"));
-    }
     context.check(Action::Join, &join.room)?;
+    if join.presence != PresenceLevel::None {
+        context.check(Action::Presence, &join.room)?;
+    }
     let room = context.shared.rooms.attach(&context.key(&join.room)).await?;
     let is_live = join.from == From::Live;
     let (reader, status) = room.reader(join.from, join.mode)?;
@@ -75,6 +80,8 @@ struct Subscription<'a, L: Link, F> {
     /// What the peer sends. Most wake-ups are for records, and do not look here.
     frames: F,
     reader: Reader,
+    /// Boxed, because few want it.
+    presence: Option<Box<Follower>>,
     /// Bytes of records that may still be sent.
     credit: u64,
     /// Set when the peer's frames say that the stream has to end; what is being written is written first.
@@ -106,6 +113,7 @@ where
                 let frame = frame.ok_or(Ending::Leave(Code::DONE))??;
                 self.handle_frame(frame)
             }
+            page = news(&mut self.presence) => self.write_presence(page).await,
         }?;
         match self.end {
             Some(code) => Err(Ending::Leave(code)),
@@ -143,6 +151,11 @@ where
             }
             Event::Failed(code) => Err(Ending::Leave(code)),
         }
+    }
+
+    async fn write_presence(&mut self, page: Bytes) -> Result<(), Ending> {
+        self.context.shared.stats().presence_delivered.increment();
+        self.write(&mut [page]).await.map(drop)
     }
 
     async fn write_frame<B: Body>(&mut self, body: &B) -> Result<(), Ending> {
@@ -187,6 +200,10 @@ where
             let frame = frame.ok_or(Ending::Leave(Code::DONE))??;
             self.handle_frame(frame)?;
         }
+        // A page for a page: who catches up for long hears of the others all the same.
+        if let Some(page) = if_ready(news(&mut self.presence)).await {
+            self.write_presence(page).await?;
+        }
         yield_now().await;
         Ok(())
     }
@@ -202,6 +219,14 @@ where
             frame => return Err(unexpected(&frame, "on a join stream").into()),
         }
         Ok(())
+    }
+}
+
+/// What is new of who is in the room, if that is wanted. Cancel-safe.
+async fn news(presence: &mut Option<Box<Follower>>) -> Bytes {
+    match presence {
+        Some(follower) => follower.next().await,
+        None => pending().await,
     }
 }
 

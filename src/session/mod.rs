@@ -20,6 +20,7 @@ mod stream;
 mod tests;
 mod watch;
 mod watched;
+mod who;
 mod window;
 
 use std::{future::pending, pin::Pin, sync::Arc};
@@ -308,6 +309,9 @@ impl<L: Link> Session<L> {
             }
         };
         self.parked.clear();
+        if let Some(context) = &self.context {
+            context.note_end();
+        }
         self.tasks.shutdown().await;
         if heard && timeout(limits::CLOSING_TIMEOUT, self.link.closed()).await.is_err() {
             debug!("the peer did not close");
@@ -357,6 +361,7 @@ fn spawn<L: Link>(tasks: &mut JoinSet<Outcome<L>>, context: Arc<Context<L>>, pur
         Purpose::Open(open) => serve!(publish, open),
         Purpose::Read(read) => serve!(read, read),
         Purpose::Watch(watch) => serve!(watch, watch),
+        Purpose::Who(who) => serve!(who, who),
     };
 }
 

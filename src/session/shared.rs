@@ -13,11 +13,17 @@ use loquic_wire::{Code, SessionId, Time, control::SessionLimits, limits::PAYLOAD
 use rustls::crypto::SecureRandom;
 use tokio::{
     sync::{Notify, watch},
+    task::JoinSet,
     time::Instant,
 };
 
 use super::{auth::Authenticator, stats::Stats, window::Windows};
-use crate::{config::limits, room::Rooms, transport::tls};
+use crate::{
+    config::limits,
+    presence::{self, Presence},
+    room::Rooms,
+    transport::tls,
+};
 
 /// What sessions are told about the node and what they may use.
 #[derive(Debug, Clone)]
@@ -40,6 +46,8 @@ pub struct Config {
     pub send_window: RangeInclusive<u64>,
     /// The same of all connections together, beyond the least of each.
     pub send_windows_max: u64,
+    /// Who is in the rooms.
+    pub presence: presence::Options,
 }
 
 impl Default for Config {
@@ -59,6 +67,7 @@ impl Default for Config {
             in_flight_max: limits::IN_FLIGHT_MAX,
             send_window: limits::SEND_WINDOW_MIN..=limits::SEND_WINDOW_MAX,
             send_windows_max: limits::SEND_WINDOWS_MAX,
+            presence: presence::Options::default(),
         }
     }
 }
@@ -80,6 +89,9 @@ pub struct Shared {
     pub(super) authenticator: Box<dyn Authenticator>,
     pub(super) config: Config,
     pub(super) windows: Arc<Windows>,
+    presence: Arc<Presence>,
+    /// Drives the presence.
+    _driver: JoinSet<()>,
     stats: Stats,
     drain: watch::Sender<Option<Drain>>,
     /// Sessions that are served, or not refused yet.
@@ -92,10 +104,16 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What [`run`](super::run) needs. Nothing runs yet.
+    /// What [`run`](super::run) needs. Must be called inside a runtime.
     pub fn new(rooms: Rooms, authenticator: impl Authenticator, config: Config) -> Arc<Self> {
+        let presence = Presence::new(config.presence.clone());
+        let mut driver = JoinSet::new();
+        let driven = presence.clone();
+        driver.spawn(async move { match driven.drive().await {} });
         Arc::new(Self {
             rooms,
+            presence,
+            _driver: driver,
             authenticator: Box::new(authenticator),
             windows: Windows::new(config.send_window.clone(), config.send_windows_max),
             config,
@@ -111,6 +129,11 @@ impl Shared {
     /// What sessions count.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Who is in the rooms.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
     }
 
     /// How many sessions there are.

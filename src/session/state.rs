@@ -11,6 +11,7 @@ use loquic_wire::{
     publish::Open,
     read::Read,
     watch::Watch,
+    who::Who,
 };
 
 use crate::config::limits;
@@ -35,6 +36,7 @@ pub(super) enum Purpose {
     Open(Open),
     Read(Read),
     Watch(Watch),
+    Who(Who),
 }
 
 /// The sorts of streams that are counted.
@@ -43,6 +45,7 @@ pub(super) enum Sort {
     /// Joins and watches.
     Room,
     Publish,
+    /// Reads and whos.
     Read,
 }
 
@@ -51,7 +54,7 @@ impl Purpose {
         match self {
             Self::Join(_) | Self::Watch(_) => Sort::Room,
             Self::Open(_) => Sort::Publish,
-            Self::Read(_) => Sort::Read,
+            Self::Read(_) | Self::Who(_) => Sort::Read,
         }
     }
 }
@@ -128,6 +131,7 @@ impl State {
             Frame::Open(open) => Purpose::Open(open),
             Frame::Read(read) => Purpose::Read(read),
             Frame::Watch(watch) => Purpose::Watch(watch),
+            Frame::Who(who) => Purpose::Who(who),
             frame => return Err(unexpected(&frame, "as the first frame of a stream")),
         };
         if self.phase == Phase::Welcome {

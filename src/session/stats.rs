@@ -97,6 +97,8 @@ pub struct Stats {
     pub records_delivered: Counter,
     /// Bytes of those.
     pub bytes_delivered: Counter,
+    /// Frames that said who is in a room, by `Join`.
+    pub presence_delivered: Counter,
     /// Ephemerals taken.
     pub ephemerals: Counter,
     /// Ephemerals dropped: too many, out of date, too long, not allowed, of a room that is not joined, or malformed.

@@ -4,5 +4,6 @@
 mod ephemerals;
 mod greeting;
 mod peer;
+mod presence;
 mod publishing;
 mod subscribing;

@@ -13,6 +13,7 @@ mod ephemerals;
 mod http;
 mod http3;
 mod operator;
+mod presence;
 mod raw;
 mod tidy;
 mod world;

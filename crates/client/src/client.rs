@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use loquic_wire::{Principal, ProducerId, RoomName, control::RoomStatus, read::Range};
+use loquic_wire::{Principal, ProducerId, RoomName, UserName, control::RoomStatus, read::Range, who::Members};
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,
@@ -16,6 +16,7 @@ use crate::{
     core::{Config, Core, Phase, PublisherEntry},
     error::Error,
     history::{self, History},
+    members,
     publisher::Publisher,
     publishing::Publishing,
     queue::Queue,
@@ -85,6 +86,12 @@ impl Client {
     /// Reads a part of a room's log, at most 1,000 records at a time.
     pub async fn history(&self, room: impl AsRef<str>, range: Range, limit: u32) -> Result<History, Error> {
         history::read(&self.handle.core, RoomName::new(room.as_ref())?, range, limit).await
+    }
+
+    /// Who is in a room, joined or not: at most `limit` users, and at most 1,000, behind `after` in the order of the
+    /// bytes of their names.
+    pub async fn members(&self, room: impl AsRef<str>, after: Option<&UserName>, limit: u32) -> Result<Members, Error> {
+        members::members(&self.handle.core, RoomName::new(room.as_ref())?, after, limit).await
     }
 
     /// Where these rooms are, at most 100 of them; `None` for one that this principal may not see.

@@ -5,6 +5,8 @@ use loquic_wire::{
     join::{CaughtUp, Gap, Reset},
 };
 
+use crate::presence::Presence;
+
 /// What comes from a room, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,4 +20,7 @@ pub enum Event {
     Reset(Reset),
     /// Everything up to `head` has been delivered; what follows is live. Comes again after each reconnect.
     CaughtUp(CaughtUp),
+    /// Who is in the room, if that was asked for: at first, and whenever it has changed. Always the newest; what an
+    /// application did not take in time is not told. Comes among the records as it will, and moves no position.
+    Presence(Presence),
 }

@@ -2,17 +2,15 @@
 
 use loquic_wire::{
     Epoch, Offset, Record, RoomName,
-    code::Action,
     control::Refused,
     frame::Body,
     join::Gap,
     limits,
     read::{Range, Read, ReadEnd, ReadHead},
 };
-use tokio::time::sleep;
 
 use crate::{
-    backoff::Jitter,
+    ask::{Question, ask},
     core::Core,
     error::Error,
     frames::{Frames, Header, Senders},
@@ -39,47 +37,27 @@ pub struct History {
     pub more: bool,
 }
 
-/// Attempts before a refusal that may pass is handed to the caller.
-const ATTEMPTS_MAX: u32 = 5;
-
-/// Reads, and tries again when the connection ends under it: reading changes nothing.
+/// Reads, and tries again when the connection ends under it.
 pub(crate) async fn read(core: &Core, room: RoomName, range: Range, limit: u32) -> Result<History, Error> {
-    let read = Read { room, range, limit: limit.clamp(1, limits::READ_RECORDS_MAX) };
-    let mut last: Option<std::sync::Arc<Session>> = None;
-    let mut jitter = Jitter::new();
-    let mut attempt = 0;
-    loop {
-        let session = core.session(last.as_deref()).await?;
-        let error = match read_once(&session, &read).await {
-            Ok(history) => return Ok(history),
-            Err(error) => error,
-        };
-        session.close_if_broken(&error);
-        if !session.link.is_closed() {
-            attempt += 1;
-            let passes =
-                error.code().is_none_or(|code| !matches!(code.action(), Action::FixRequest | Action::Reauthenticate));
-            if attempt == ATTEMPTS_MAX || !passes {
-                return Err(error);
-            }
-            sleep(core.config.backoff.delay(attempt, error.retry_after().unwrap_or_default(), jitter.next())).await;
-        }
-        last = Some(session);
-    }
+    ask(core, &Read { room, range, limit: limit.clamp(1, limits::READ_RECORDS_MAX) }).await
 }
 
-async fn read_once(session: &Session, read: &Read) -> Result<History, Error> {
-    let _permit = session.reads.acquire().await.map_err(|_| Error::Closed)?;
-    let (mut sender, mut receiver) = stream::open(&*session.link, Priority::Bulk, read).await?;
-    sender.finish();
-    let mut answer = Answer::default();
-    while let Some(mut frames) = receiver.read().await? {
-        answer.handle(&mut frames)?;
-        if answer.end.is_some() {
-            break;
+impl Question for Read {
+    type Answer = History;
+
+    async fn ask(&self, session: &Session) -> Result<History, Error> {
+        let _permit = session.reads.acquire().await.map_err(|_| Error::Closed)?;
+        let (mut sender, mut receiver) = stream::open(&*session.link, Priority::Bulk, self).await?;
+        sender.finish();
+        let mut answer = Answer::default();
+        while let Some(mut frames) = receiver.read().await? {
+            answer.handle(&mut frames)?;
+            if answer.end.is_some() {
+                break;
+            }
         }
+        answer.finish()
     }
-    answer.finish()
 }
 
 /// What has come of an answer.

@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod backoff;
 mod builder;
 mod client;
@@ -41,8 +42,10 @@ mod frames;
 mod history;
 mod link;
 mod liveness;
+mod members;
 mod message;
 mod outbox;
+mod presence;
 mod publish_stream;
 mod publisher;
 mod publishing;
@@ -73,6 +76,7 @@ pub use crate::{
     event::Event,
     history::History,
     message::Message,
+    presence::Presence,
     publisher::Publisher,
     room::{Room, RoomBuilder},
     status::Status,
@@ -85,8 +89,9 @@ pub use loquic_wire::{
     SessionId, Time, UserName,
     code::Action,
     control::RoomStatus,
-    join::{CaughtUp, From, Gap, GapReason, Mode, Reset},
+    join::{CaughtUp, From, Gap, GapReason, Member, Mode, PresenceLevel, Reset},
     publish::Duplicate,
     read::Range,
     watch::Head,
+    who::Members,
 };

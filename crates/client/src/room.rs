@@ -10,10 +10,11 @@ use std::{
 
 use futures::Stream;
 use loquic_wire::{
-    Epoch, Offset, Position, RoomName,
-    join::{From, Joined, Mode},
+    Epoch, Offset, Position, RoomName, UserName,
+    join::{From, Joined, Mode, PresenceLevel},
     name::NameError,
     read::Range,
+    who::Members,
 };
 use tokio::sync::oneshot;
 
@@ -23,6 +24,7 @@ use crate::{
     error::Error,
     event::Event,
     history::{self, History},
+    members,
     message::Message,
     publisher::Publisher,
     subscriber::{Inbox, Subscriber},
@@ -37,12 +39,14 @@ pub struct RoomBuilder {
     name: Result<RoomName, NameError>,
     start: From,
     mode: Mode,
+    presence: PresenceLevel,
     credit: Option<u64>,
 }
 
 impl RoomBuilder {
     pub(crate) fn new(name: &str, handle: Arc<Handle>) -> Self {
-        Self { handle, name: RoomName::new(name), start: From::Live, mode: Mode::All, credit: None }
+        let (name, presence) = (RoomName::new(name), PresenceLevel::None);
+        Self { handle, name, start: From::Live, mode: Mode::All, presence, credit: None }
     }
 
     /// Where to start. Default [`From::Live`].
@@ -54,6 +58,12 @@ impl RoomBuilder {
     /// What happens when the application is slow. Default [`Mode::All`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// How much to say of who is in the room, as [`Event::Presence`]. Default nothing.
+    pub fn presence(mut self, level: PresenceLevel) -> Self {
+        self.presence = level;
         self
     }
 
@@ -71,7 +81,7 @@ impl RoomBuilder {
         let name = self.name?;
         let inbox = Arc::new(Inbox::default());
         let (opened, answer) = oneshot::channel();
-        let subscription = Subscription::new(name.clone(), self.start, self.mode);
+        let subscription = Subscription::new(name.clone(), self.start, self.mode).presence(self.presence);
         let core = Arc::clone(&self.handle.core);
         let subscriber = Subscriber::new(core, Arc::clone(&inbox), subscription, self.credit, opened);
         let task = Owned::spawn(subscriber.run());
@@ -174,6 +184,12 @@ impl Room {
         history::read(&self.handle.core, self.name.clone(), range, limit).await
     }
 
+    /// Who is in the room now: at most `limit` users, and at most 1,000, behind `after` in the order of the bytes of
+    /// their names. For rooms of any size, and independent of the subscription.
+    pub async fn members(&self, after: Option<&UserName>, limit: u32) -> Result<Members, Error> {
+        members::members(&self.handle.core, self.name.clone(), after, limit).await
+    }
+
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
         loop {
             if let Some(event) = self.events.next() {
@@ -202,6 +218,7 @@ impl Room {
                 self.epoch = reset.epoch;
                 reset.valid_to
             }
+            Event::Presence(_) => return,
         };
         self.position = Some(Position { epoch: self.epoch, offset });
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use loquic_wire::{
-    Code,
+    Code, Epoch,
     code::Action,
     join::{Credit as CreditFrame, Joined},
 };
@@ -20,8 +20,10 @@ use crate::{
     backoff::Jitter,
     core::Core,
     error::Error,
+    event::Event,
     frames::Frames,
     link::Priority,
+    presence::Presence,
     session::Session,
     stream::{self, Receiver, Sender},
     subscription::{Batch, Credit, Ending, Subscription},
@@ -39,6 +41,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
+    /// The newest that has not been taken, and the epoch at its time. Alone, because no credit holds it back.
+    presence: Option<(Epoch, Presence)>,
     /// `None` until the first session says how large it is.
     credit: Option<Credit>,
     /// The task has ended, and with which error, if any.
@@ -51,7 +55,17 @@ impl Inbox {
     pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: u64) -> Poll<Result<Batch, Option<Error>>> {
         let mut state = lock(&self.state);
         let due = taken > 0 && state.credit.as_mut().is_some_and(|credit| credit.take(taken));
-        let result = match (state.batches.pop_front(), &mut state.ended) {
+        let batch = match (state.batches.pop_front(), state.presence.take()) {
+            (Some(mut batch), presence) => {
+                batch.events.extend(presence.map(|(_, presence)| Event::Presence(presence)));
+                Some(batch)
+            }
+            (None, Some((epoch, presence))) => {
+                Some(Batch { epoch, events: vec![Event::Presence(presence)], ..Batch::default() })
+            }
+            (None, None) => None,
+        };
+        let result = match (batch, &mut state.ended) {
             (Some(batch), _) => Poll::Ready(Ok(batch)),
             (None, Some(error)) => Poll::Ready(Err(error.take())),
             (None, None) => {
@@ -68,18 +82,22 @@ impl Inbox {
         result
     }
 
-    fn push(&self, batch: Batch) {
+    fn push(&self, mut batch: Batch) {
         let mut state = lock(&self.state);
+        let presence = batch.presence.take().map(|presence| (batch.epoch, presence));
         let mut due = false;
         if let Some(credit) = &mut state.credit {
             credit.queue(batch.bytes);
             due = batch.events.is_empty() && credit.take(batch.bytes);
         }
         let mut waker = None;
-        if !batch.events.is_empty() {
-            state.batches.push_back(batch);
+        if !batch.events.is_empty() || presence.is_some() {
             waker = state.waker.take();
         }
+        if !batch.events.is_empty() {
+            state.batches.push_back(batch);
+        }
+        state.presence = presence.or(state.presence.take());
         drop(state);
         if due {
             self.freed.notify_one();

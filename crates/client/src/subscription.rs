@@ -5,7 +5,7 @@ use loquic_wire::{
     Epoch, Offset, Position, Record, RoomName,
     control::Refused,
     frame::Body,
-    join::{CaughtUp, From, Gap, GapReason, Join, Joined, Left, Mode, PresenceLevel, Reset},
+    join::{self, CaughtUp, From, Gap, GapReason, Join, Joined, Left, Mode, PresenceLevel, Reset},
     limits,
 };
 
@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     event::Event,
     frames::{Frames, Header, Senders},
+    presence::{Presence, Roll},
 };
 
 /// One subscription over all the streams that carry it, one after the other.
@@ -29,6 +30,8 @@ pub(crate) struct Subscription {
     /// Nothing has come behind a `Reset`: what is not held any more need not be announced there.
     is_reset: bool,
     senders: Senders,
+    level: PresenceLevel,
+    roll: Roll,
 }
 
 /// Events for the application, and what the frames they came in cost of the credit.
@@ -38,6 +41,8 @@ pub(crate) struct Batch {
     pub(crate) epoch: Epoch,
     pub(crate) events: Vec<Event>,
     pub(crate) bytes: u64,
+    /// Who is there, if that has changed. Not an event yet: only the newest becomes one.
+    pub(crate) presence: Option<Presence>,
 }
 
 /// The server ended the stream and said why.
@@ -50,15 +55,22 @@ pub(crate) enum Ending {
 impl Subscription {
     pub(crate) fn new(room: RoomName, start: From, mode: Mode) -> Self {
         let position = if let From::After(position) = start { Some(position) } else { None };
-        Self { room, start, mode, position, joined: None, is_reset: false, senders: Senders::default() }
+        let (senders, level, roll) = (Senders::default(), PresenceLevel::None, Roll::default());
+        Self { room, start, mode, position, joined: None, is_reset: false, senders, level, roll }
+    }
+
+    /// Asks for who is there, too.
+    pub(crate) fn presence(self, level: PresenceLevel) -> Self {
+        Self { level, ..self }
     }
 
     /// The first frame of the next stream.
     pub(crate) fn join(&mut self, credit: u64) -> Join {
         self.joined = None;
         self.is_reset = false;
+        self.roll.begin();
         let from = self.position.map_or(self.start, From::After);
-        Join { room: self.room.clone(), from, mode: self.mode, credit, presence: PresenceLevel::None }
+        Join { room: self.room.clone(), from, mode: self.mode, credit, presence: self.level }
     }
 
     /// What the server said when it let us in; `None` if it has not done so on this stream.
@@ -114,6 +126,11 @@ impl Subscription {
                 let caught_up: CaughtUp = frames.body()?;
                 self.handle_caught_up(caught_up.head)?;
                 batch.events.push(Event::CaughtUp(caught_up));
+            }
+            join::Presence::KIND => {
+                if let Some(presence) = self.roll.handle(frames.body()?)? {
+                    batch.presence = Some(presence);
+                }
             }
             Left::KIND => return Ok(Some(Ending::Left(frames.body()?))),
             Refused::KIND => return Ok(Some(Ending::Refused(frames.body()?))),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use loquic_wire::{
     Code, Frame, RoomName,
     control::{Auth, Closing, Goaway, Hello, Peek, Peeked, Ping, Refresh, Token, Welcome},
-    join::{From, Join, PresenceLevel},
+    join::From,
     limits::PAYLOAD_BYTES_MAX_DEFAULT,
     read::{Range, Read},
+    who::Who,
 };
 use tokio::time::{Instant, sleep};
 
@@ -241,8 +242,7 @@ async fn a_stream_without_its_first_frame_is_refused_in_time() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_no_room_is_needed_for_are_refused() {
     let (peer, mut control) = Peer::greet(&shared()).await;
-    let presence = Join { presence: PresenceLevel::Changes, ..join("a", From::Live) };
-    peer.open(presence).await.refused(Code::NOT_OFFERED).await;
+    peer.open(Who { room: room("a"), after: None, limit: 0 }).await.refused(Code::BAD_FRAME).await;
     peer.open(read(0)).await.refused(Code::BAD_FRAME).await;
     control.is_alive().await;
 }

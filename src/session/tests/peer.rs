@@ -254,6 +254,7 @@ from_frame! {
     loquic_wire::control::Goaway => Goaway, loquic_wire::control::Peeked => Peeked,
     Joined => Joined, Record => Record, loquic_wire::join::Gap => Gap, loquic_wire::join::Reset => Reset,
     loquic_wire::join::CaughtUp => CaughtUp, loquic_wire::join::Left => Left,
+    loquic_wire::join::Presence => Presence, loquic_wire::who::Members => Members,
     Opened => Opened, loquic_wire::publish::Nack => Nack,
     loquic_wire::read::ReadHead => ReadHead, loquic_wire::read::ReadEnd => ReadEnd,
     loquic_wire::watch::Head => Head,
