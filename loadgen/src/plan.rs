@@ -54,6 +54,9 @@ pub(crate) enum Transport {
     /// as browsers do
     #[value(name = "webtransport")]
     WebTransport,
+    /// over TCP
+    #[value(name = "websocket")]
+    WebSocket,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {

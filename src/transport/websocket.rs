@@ -222,20 +222,13 @@ impl Buf for Piece<'_> {
 /// The front of what is to be written, in one piece: each piece becomes a record, and small ones cost as much as large
 /// ones.
 fn gather(chunks: &[Bytes]) -> Bytes {
-    let mut chunks = chunks.iter().filter(|chunk| !chunk.is_empty());
-    let Some(first) = chunks.next() else { return Bytes::new() };
-    if first.len() >= RECORD_PAYLOAD_BYTES {
-        return first.slice(..RECORD_PAYLOAD_BYTES);
+    let length = chunks.iter().map(Bytes::len).sum::<usize>().min(RECORD_PAYLOAD_BYTES);
+    if let Some(first) = chunks.iter().find(|chunk| !chunk.is_empty()).filter(|first| first.len() >= length) {
+        return first.slice(..length);
     }
-    let Some(second) = chunks.next() else { return first.clone() };
-    let mut piece = BytesMut::with_capacity(RECORD_PAYLOAD_BYTES);
-    piece.extend_from_slice(first);
-    for chunk in std::iter::once(second).chain(chunks) {
-        let room = RECORD_PAYLOAD_BYTES - piece.len();
-        piece.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
+    let mut piece = BytesMut::with_capacity(length);
+    for chunk in chunks {
+        piece.extend_from_slice(&chunk[..chunk.len().min(length - piece.len())]);
     }
     piece.freeze()
 }
