@@ -85,7 +85,7 @@ sections! {
         /// UDP addresses for QUIC. Port 0 takes any free port; `serve` prints the one it got.
         /// With --dev the default is 127.0.0.1:4433, which only this machine reaches.
         quic: Vec<SocketAddr> = Addresses(&["[::]:4433"]);
-        /// TCP addresses for HTTPS: WebSockets, for clients that UDP does not reach, and the HTTP API. Without it, those
+        /// TCP addresses for HTTPS: WebSockets for clients that UDP does not reach, and the HTTP API. Without it, those
         /// of quic: the same ports, and in place of port 0 the one that QUIC got, if it is free. [] for none.
         https: Option<Vec<SocketAddr>> = AddressesOrElse(&["[::]:4433"]);
         /// TCP addresses for plain HTTP: the demo page and the HTTP API, for development on this machine. Requests have

@@ -1,6 +1,6 @@
 //! The transports that there are.
 
-use crate::{webtransport, websocket};
+use crate::{websocket, webtransport};
 
 /// How a client gets to its server. Sessions are the same over each of them, at the same address and port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
