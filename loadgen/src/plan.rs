@@ -47,6 +47,7 @@ pub(crate) struct Plan {
 /// How the server is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::enum_variant_names, reason = "WebTransport is a name")]
 pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     #[default]

@@ -34,6 +34,7 @@ pub(crate) struct Connect {
 
 /// The transports that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "WebTransport is a name")]
 pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     Quic,

@@ -195,3 +195,59 @@ fn broken(error: tungstenite::Error) -> Error {
         error => io::Error::new(io::ErrorKind::InvalidData, error).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{io::duplex, time::timeout};
+
+    use super::*;
+
+    const RECORD: usize = 1_000;
+
+    /// Everything that can be read; the clock moves once nothing else does.
+    async fn read_all(reader: &mut SocketReader<tokio::io::DuplexStream>) -> usize {
+        let mut bytes = 0;
+        while let Ok(record) = timeout(Duration::from_secs(1), reader.recv()).await {
+            bytes += record.unwrap().len();
+        }
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_read_no_further_than_the_bound() {
+        let (here, there) = duplex(4 * RECORD);
+        let (mut writer, mut reader) = Socket::accept(here).await.split();
+        let (mut sink, mut taken) = WebSocketStream::from_raw_socket(there, Role::Client, None).await.split();
+        let record = || Bytes::from(vec![0; RECORD]);
+        tokio::spawn(async move { while writer.send(record()).await.is_ok() {} });
+        tokio::spawn(async move { while sink.send(Message::Binary(record())).await.is_ok() {} });
+        let max = limits::WEBSOCKET_UNANSWERED_BYTES_MAX;
+        let first = read_all(&mut reader).await;
+        assert!((max..=max + 2 * RECORD).contains(&first), "{first} bytes");
+        for _ in 0..100 {
+            taken.next().await.unwrap().unwrap();
+        }
+        let then = read_all(&mut reader).await;
+        assert!((max..=max + 200 * RECORD).contains(&then), "{then} bytes after it has taken some");
+    }
+
+    #[tokio::test]
+    async fn records_count_until_everything_in_them_is_read() {
+        let (here, there) = duplex(64 * 1024);
+        let (_writer, mut reader) = Socket::accept(here).await.split();
+        let mut peer = WebSocketStream::from_raw_socket(there, Role::Client, None).await;
+        let mut pieces = Vec::new();
+        for _ in 0..3 {
+            peer.send(Message::Binary(vec![0; RECORD].into())).await.unwrap();
+            pieces.push(reader.recv().await.unwrap().slice(..1));
+        }
+        assert_eq!(reader.held.load(Ordering::Relaxed), 3 * RECORD);
+        pieces.pop();
+        assert_eq!(reader.held.load(Ordering::Relaxed), 2 * RECORD);
+        reader.held.fetch_add(limits::WEBSOCKET_HELD_BYTES_MAX, Ordering::Relaxed);
+        peer.send(Message::Binary(vec![0; RECORD].into())).await.unwrap();
+        assert!(reader.recv().await.is_err());
+    }
+}
