@@ -47,6 +47,7 @@ pub(crate) struct Plan {
 /// How the server is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::enum_variant_names, reason = "WebTransport is a name")]
 pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     #[default]
@@ -54,6 +55,9 @@ pub(crate) enum Transport {
     /// as browsers do
     #[value(name = "webtransport")]
     WebTransport,
+    /// over TCP
+    #[value(name = "websocket")]
+    WebSocket,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {

@@ -81,6 +81,7 @@ async fn connect(plan: &Plan, number: usize, endpoint: &Endpoint) -> Result<Clie
     let transport = match plan.transport {
         Transport::Quic => loquic_client::Transport::Quic,
         Transport::WebTransport => loquic_client::Transport::WebTransport,
+        Transport::WebSocket => loquic_client::Transport::WebSocket,
     };
     Client::builder(&plan.url)
         .transport(transport)

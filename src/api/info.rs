@@ -10,6 +10,7 @@ use axum::{
 use parking_lot::RwLock;
 use serde::Serialize;
 
+use super::websocket::PATH as PATH_WEBSOCKET;
 use crate::config::Advertise;
 
 /// What a node tells about itself.
@@ -26,6 +27,7 @@ pub struct Info {
 #[derive(Debug, Serialize)]
 struct Ports {
     quic: Vec<u16>,
+    https: Vec<u16>,
     http: Vec<u16>,
 }
 
@@ -34,6 +36,18 @@ struct Ports {
 struct Transports {
     webtransport: Vec<String>,
     quic: Vec<String>,
+    websocket: Vec<String>,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// UDP.
+    pub quic: Vec<SocketAddr>,
+    /// TCP, with TLS.
+    pub https: Vec<SocketAddr>,
+    /// TCP, without.
+    pub http: Vec<SocketAddr>,
 }
 
 #[derive(Serialize)]
@@ -50,15 +64,22 @@ struct Body<'a> {
 
 impl Info {
     /// A node of this name on these addresses.
-    pub fn new(node: Arc<str>, quic: &[SocketAddr], http: &[SocketAddr], advertise: &Advertise) -> Self {
+    pub fn new(node: Arc<str>, addresses: &Addresses, advertise: &Advertise) -> Self {
+        let Addresses { quic, https, http } = addresses;
         let ports = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::port).collect();
-        let urls = |advertised: &[String], path: &str| match advertised {
-            [] => quic.iter().map(|address| format!("https://{}{path}", reachable(*address))).collect(),
-            advertised => advertised.to_vec(),
+        let urls = |scheme: &str, addresses: &[SocketAddr], path: &str| -> Vec<String> {
+            addresses.iter().map(|address| format!("{scheme}://{}{path}", reachable(*address))).collect()
         };
-        let transports =
-            Transports { webtransport: urls(&advertise.webtransport, "/v1"), quic: urls(&advertise.quic, "") };
-        let ports = Ports { quic: ports(quic), http: ports(http) };
+        let or =
+            |advertised: &[String], own: Vec<String>| if advertised.is_empty() { own } else { advertised.to_vec() };
+        // Pages from the plain port, and browsers that know the certificate by its hash alone, can use the plain one.
+        let websocket = [urls("wss", https, PATH_WEBSOCKET), urls("ws", http, PATH_WEBSOCKET)].concat();
+        let transports = Transports {
+            webtransport: or(&advertise.webtransport, urls("https", quic, "/v1")),
+            quic: or(&advertise.quic, urls("https", quic, "")),
+            websocket: or(&advertise.websocket, websocket),
+        };
+        let ports = Ports { quic: ports(quic), https: ports(https), http: ports(http) };
         Self { node, ports, transports, certificate_hashes: RwLock::default() }
     }
 
@@ -107,7 +128,9 @@ mod tests {
     use super::*;
 
     fn told(quic: &str, advertise: &Advertise) -> serde_json::Value {
-        let info = Info::new("n1".into(), &[quic.parse().unwrap()], &[], advertise);
+        let quic: SocketAddr = quic.parse().unwrap();
+        let addresses = Addresses { quic: vec![quic], https: vec![quic], http: Vec::new() };
+        let info = Info::new("n1".into(), &addresses, advertise);
         info.set_certificate_hashes(vec!["a".into(), "b".into()]);
         serde_json::from_slice(&info.body()).unwrap()
     }
@@ -117,7 +140,8 @@ mod tests {
         let info = told("127.0.0.1:4433", &Advertise::default());
         assert_eq!(info["transports"]["webtransport"][0], "https://127.0.0.1:4433/v1");
         assert_eq!(info["transports"]["quic"][0], "https://127.0.0.1:4433");
-        assert_eq!(info["ports"], serde_json::json!({"quic": [4433], "http": []}));
+        assert_eq!(info["ports"], serde_json::json!({"quic": [4433], "https": [4433], "http": []}));
+        assert_eq!(info["transports"]["websocket"], serde_json::json!(["wss://127.0.0.1:4433/v1/ws"]));
         assert_eq!(info["certificate_hashes"], serde_json::json!(["a", "b"]));
         assert_eq!((&info["node"], &info["protocol"]), (&"n1".into(), &"loquic-1".into()));
         let every = told("[::]:443", &Advertise::default());
@@ -128,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_advertised_goes_before_them() {
-        let advertise = Advertise { webtransport: vec!["https://a.example/v1".into()], quic: Vec::new() };
+        let advertise = Advertise { webtransport: vec!["https://a.example/v1".into()], ..Advertise::default() };
         let info = told("0.0.0.0:443", &advertise);
         assert_eq!(info["transports"]["webtransport"], serde_json::json!(["https://a.example/v1"]));
         assert_eq!(info["transports"]["quic"], serde_json::json!(["https://127.0.0.1:443"]));

@@ -1,4 +1,4 @@
-//! HTTP: the `/v1` API with the demo page, and the ops listener.
+//! HTTP: the `/v1` API with the demo page, upgrades to a WebSocket, and the ops listener.
 //!
 //! Knows what to answer, and not who runs it: the server binds the [`Listener`]s, gives them their routers and ends
 //! them. What an operator is told comes from the server by [`ops::Node`]. Of the API there is `GET /v1/info` so far.
@@ -9,11 +9,12 @@ mod listener;
 pub mod ops;
 mod page;
 mod problem;
+mod websocket;
 
 use std::sync::Arc;
 
+pub use axum::Router;
 use axum::{
-    Router,
     extract::Request,
     handler::Handler,
     http::{HeaderValue, header},
@@ -23,27 +24,36 @@ use axum::{
 };
 
 pub use self::{
-    info::Info,
-    listener::{Listener, Options},
+    info::{Addresses, Info},
+    listener::{ALPN, Listener, Options},
     page::Page,
 };
 
 use self::problem::Problem;
+use crate::transport::websocket::Acceptor;
 
 /// What a page from here may do: use its own files, and connect to a node, which for WebTransport is `https:` and need
 /// not be this one.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    font-src 'self'; manifest-src 'self'; connect-src 'self' https:; base-uri 'none'; form-action 'none'; \
+    font-src 'self'; manifest-src 'self'; connect-src 'self' https: wss:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// What the plain HTTP port serves: the API below `/v1`, and the page at everything else.
-pub fn router(info: Arc<Info>, page: Page) -> Router {
-    let router = Router::new()
-        .route("/v1/info", get(info::get))
-        .method_not_allowed_fallback(bad_method)
-        .with_state(info)
-        .fallback_service(page::get.with_state(Arc::new(page)));
-    guard(router)
+/// The API below `/v1`, the same on every port.
+pub fn api(info: Arc<Info>, websockets: Arc<Acceptor>) -> Router {
+    let websockets = Router::new().route(websocket::PATH, get(websocket::get)).with_state(websockets);
+    Router::new().route("/v1/info", get(info::get)).with_state(info).merge(websockets)
+}
+
+/// What the plain HTTP port serves: the API, and the page at everything else.
+pub fn local(api: Router, page: Page) -> Router {
+    let page = page::get.with_state(Arc::new(page));
+    guard(api.method_not_allowed_fallback(bad_method).fallback_service(page))
+}
+
+/// What the HTTPS port serves: the API.
+pub fn public(api: Router) -> Router {
+    let router = api.method_not_allowed_fallback(bad_method).fallback(not_found);
+    router.layer(middleware::map_response(harden))
 }
 
 /// What holds for every request and answer of a port that is for this machine alone.

@@ -34,12 +34,18 @@ pub(crate) struct Connect {
 
 /// The transports that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "WebTransport is a name")]
 pub(crate) enum Transport {
     /// `loquic-1` straight over QUIC
     Quic,
     /// WebTransport, as browsers do
     #[value(name = "webtransport")]
     WebTransport,
+    /// a WebSocket, where UDP does not get through
+    #[value(name = "websocket")]
+    WebSocket,
+    /// QUIC, and a WebSocket if that does not connect in half a second
+    Auto,
 }
 
 impl Connect {
@@ -48,6 +54,8 @@ impl Connect {
         let transport = match self.transport {
             Transport::Quic => loquic_client::Transport::Quic,
             Transport::WebTransport => loquic_client::Transport::WebTransport,
+            Transport::WebSocket => loquic_client::Transport::WebSocket,
+            Transport::Auto => loquic_client::Transport::Auto,
         };
         let builder = Client::builder(&self.url).transport(transport).danger_accept_any_certificate(self.insecure);
         let builder = match self.token.as_deref().filter(|token| !token.is_empty()) {

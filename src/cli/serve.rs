@@ -30,7 +30,8 @@ pub(crate) struct Serve {
     /// Where the rooms are kept [default: data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// UDP address for QUIC, several times for several [default: every address, port 4433; with --dev 127.0.0.1:4433]
+    /// UDP address for QUIC and TCP address for HTTPS, several times for several [default: every address, port 4433;
+    /// with --dev 127.0.0.1:4433]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
     /// TCP address for plain HTTP, the page and the API, several times for several [default: none; with --dev
@@ -52,6 +53,7 @@ pub(crate) struct Serve {
 struct Ready<'a> {
     event: &'static str,
     quic: Vec<String>,
+    https: Vec<String>,
     http: Vec<String>,
     ops: Vec<String>,
     data_dir: &'a Path,
@@ -118,6 +120,7 @@ fn print_ready(server: &Server, data_dir: &Path) -> Result<(), Failed> {
     let ready = Ready {
         event: "ready",
         quic: texts(server.addresses()),
+        https: texts(server.https_addresses()),
         http: texts(server.http_addresses()),
         ops: texts(server.ops_addresses()),
         data_dir,

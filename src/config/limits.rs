@@ -160,6 +160,50 @@ pub const SEND_WINDOWS_MAX: u64 = 16 * 1024 * 1024;
 /// is, a hundred 140 KiB each, and a thousand 16 KiB, beyond the minimum.
 pub const SEND_WINDOW_SHARE: u64 = 16;
 
+// WebSocket ---------------------------------------------------------------------------------------------------------
+
+/// Upgrades to a WebSocket whose QMux session has not begun; one more is answered with 503. About 50 KB each, and there
+/// at most `HELLO_TIMEOUT`.
+pub const WEBSOCKET_UPGRADES_MAX: usize = 1_024;
+
+/// Bytes of a QMux record, which is one message: what QMux has at least and by default. A longer one ends the session.
+pub const WEBSOCKET_RECORD_BYTES_MAX: usize = 16_382;
+
+/// Bytes a client may send on one stream over a WebSocket before the server has read them. Smaller than over QUIC,
+/// because there is no loss to wait for, and what is in small pieces costs several times as much.
+pub const WEBSOCKET_STREAM_WINDOW: u64 = 64 * 1024;
+
+/// The same for all its streams.
+pub const WEBSOCKET_RECEIVE_WINDOW: u64 = 1024 * 1024;
+
+// An unread stream never blocks `Ping`, for the same reason as over QUIC.
+const _: () = assert!(WEBSOCKET_RECEIVE_WINDOW >= 16 * WEBSOCKET_STREAM_WINDOW);
+const _: () = assert!(WEBSOCKET_RECEIVE_WINDOW >= STREAMS_PARKED_MAX as u64 * WEBSOCKET_STREAM_WINDOW);
+
+/// Bytes of records of which a part is unread. Flow control counts payload only, and a byte of it may come in a record
+/// of its own; past it the session ends. Nobody who fills records gets here.
+pub const WEBSOCKET_HELD_BYTES_MAX: usize = 2 * WEBSOCKET_RECEIVE_WINDOW as usize;
+
+/// Bytes that are read of a client while it takes nothing of what is written; then it has to. QMux queues answers that
+/// no flow control is for, ten times as much memory as was read at worst.
+pub const WEBSOCKET_UNANSWERED_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the buffers between records and the socket, in each direction. What is written at once by QMux is 64 KiB.
+pub const WEBSOCKET_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Bytes that may wait in the buffer to the socket: one record and its header beyond what is written at once.
+pub const WEBSOCKET_WRITE_BUFFER_BYTES_MAX: usize = 4 * WEBSOCKET_BUFFER_BYTES;
+
+/// Bytes of a datagram's frame that are taken: what the shortest path of QUIC carries.
+pub const WEBSOCKET_DATAGRAM_BYTES_MAX: u64 = 1_200;
+
+/// Bytes of stream data that QMux holds for the socket: eight records.
+pub const WEBSOCKET_SEND_BYTES: u64 = 8 * WEBSOCKET_RECORD_BYTES_MAX as u64;
+
+/// Asked for as the buffer of a TCP connection to send from. The kernel would let it grow to megabytes for a client
+/// that has stopped, and what is in it goes before a `Pong`.
+pub const TCP_SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 // Rooms and cursors -------------------------------------------------------------------------------------------------
 
 /// Bytes of recent records that a room holds in memory. About two seconds of a busy room (500 records/s × 512 B), so a

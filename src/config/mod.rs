@@ -49,6 +49,8 @@ pub struct Config {
     pub dev: bool,
     /// UDP addresses for QUIC; at least one.
     pub quic: Vec<SocketAddr>,
+    /// TCP addresses for HTTPS; none: those of QUIC.
+    pub https: Option<Vec<SocketAddr>>,
     /// TCP addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
     /// TCP addresses for operators.
@@ -154,6 +156,7 @@ impl Config {
         }
         let listen = [
             ("listen.quic", &flags.listen, "--listen"),
+            ("listen.https", &flags.listen, "--listen"),
             ("listen.http", &flags.http_listen, "--http-listen"),
             ("listen.ops", &flags.ops_listen, "--ops-listen"),
         ];
@@ -169,6 +172,7 @@ impl Config {
         Self {
             dev: true,
             quic: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            https: None,
             http: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             ops: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             advertise: Advertise::default(),
@@ -193,6 +197,7 @@ impl Config {
         let config = Self {
             dev: flags.dev,
             quic: listen.quic,
+            https: listen.https,
             http: listen.http,
             ops: listen.ops,
             advertise: Advertise::read(&mut layers),

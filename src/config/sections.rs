@@ -10,8 +10,8 @@ use super::{
     limits,
     origin::Origin,
     setting::{
-        Addresses, AddressesOrNone, Count, Directory, Documented, File, Flag, Name, OriginList, Setting, Size, Span,
-        Urls, Workers,
+        Addresses, AddressesOrElse, AddressesOrNone, Count, Directory, Documented, File, Flag, Name, OriginList,
+        Setting, Size, Span, Urls, Workers,
     },
 };
 
@@ -85,6 +85,9 @@ sections! {
         /// UDP addresses for QUIC. Port 0 takes any free port; `serve` prints the one it got.
         /// With --dev the default is 127.0.0.1:4433, which only this machine reaches.
         quic: Vec<SocketAddr> = Addresses(&["[::]:4433"]);
+        /// TCP addresses for HTTPS: WebSockets for clients that UDP does not reach, and the HTTP API. Without it, those
+        /// of quic: the same ports, and in place of port 0 the one that QUIC got, if it is free. [] for none.
+        https: Option<Vec<SocketAddr>> = AddressesOrElse(&["[::]:4433"]);
         /// TCP addresses for plain HTTP: the demo page and the HTTP API, for development on this machine. Requests have
         /// to name localhost, 127.0.0.1 or ::1 as their host. With --dev the default is 127.0.0.1:8080.
         http: Vec<SocketAddr> = AddressesOrNone(&[]);
@@ -98,6 +101,8 @@ sections! {
         webtransport: Vec<String> = Urls("https://loquic.example.com/v1");
         /// For raw QUIC.
         quic: Vec<String> = Urls("https://loquic.example.com");
+        /// For WebSockets.
+        websocket: Vec<String> = Urls("wss://loquic.example.com/v1/ws");
     }
 
     /// What the node is, and where it keeps its rooms.
@@ -164,7 +169,8 @@ sections! {
         /// Users of a room up to which everybody in it who wants to is told who they are. In a larger room they are
         /// told how many, and ask for the list page by page.
         presence_list_max: usize = Count(limits::PRESENCE_LIST_MAX, 0..=100_000);
-        /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each.
+        /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each, and with TLS 80 KB.
+        /// What has become a WebSocket is counted as a session instead.
         http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);
     }
 
@@ -172,7 +178,8 @@ sections! {
     timeouts: Timeouts {
         /// For a QUIC handshake to finish.
         handshake: Duration = Span(limits::HANDSHAKE_TIMEOUT, SECOND..=HOUR);
-        /// For the request for a WebTransport session, and then for any session's first frame.
+        /// For the request for a WebTransport session, or the beginning of one over a WebSocket, and then for any
+        /// session's first frame.
         hello: Duration = Span(limits::HELLO_TIMEOUT, SECOND..=HOUR);
         /// How often clients send a ping.
         ping: Duration = Span(limits::PING_INTERVAL, SECOND..=HOUR);
@@ -180,7 +187,8 @@ sections! {
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
         /// For a user whose connection was lost to come back; then they are not in the room any more.
         presence: Duration = Span(limits::PRESENCE_GRACE, Duration::ZERO..=HOUR);
-        /// For an HTTP client to send the head of a request, the next one included, and to take some of an answer.
+        /// For an HTTP client to finish the handshake of TLS, to send the head of a request, the next one included, and
+        /// to take some of an answer, or of what comes over a WebSocket.
         http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
         /// For sessions to leave when the server is asked to stop.
         drain: Duration = Span(limits::DRAIN_TIMEOUT, Duration::ZERO..=HOUR);

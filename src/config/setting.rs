@@ -404,7 +404,36 @@ impl Documented for AddressesOrNone {
     }
 }
 
-/// URLs that are handed on as they are; none unless they are written. Holds an example.
+/// Addresses to listen on, or none, or what somebody else says if they are not written. Holds an example.
+pub(crate) struct AddressesOrElse(pub(crate) &'static [&'static str]);
+
+impl Setting for AddressesOrElse {
+    type Value = Option<Vec<SocketAddr>>;
+
+    fn read(&self, raw: &Raw) -> Result<Option<Vec<SocketAddr>>, String> {
+        AddressesOrNone(self.0).read(raw).map(Some)
+    }
+
+    fn default(&self) -> Option<Vec<SocketAddr>> {
+        None
+    }
+}
+
+impl Documented for AddressesOrElse {
+    fn example(&self) -> String {
+        AddressesOrNone(self.0).example()
+    }
+
+    fn has_default(&self) -> bool {
+        false
+    }
+
+    fn allowed(&self) -> String {
+        AddressesOrNone(self.0).allowed()
+    }
+}
+
+/// URLs that are handed on as they are; none unless they are written. Holds an example, whose scheme they have.
 pub(crate) struct Urls(pub(crate) &'static str);
 
 impl Setting for Urls {
@@ -416,7 +445,7 @@ impl Setting for Urls {
             Raw::List(items) => items.iter().map(|item| if let Raw::Text(t) = item { t } else { "" }).collect(),
             _ => return mismatch(raw, self),
         };
-        match texts.iter().find(|text| !is_https(text)) {
+        match texts.iter().find(|text| !is_url(text, self.scheme())) {
             Some(wrong) => mismatch(&Raw::Text((*wrong).into()), self),
             None => Ok(texts.into_iter().map(str::to_owned).collect()),
         }
@@ -427,9 +456,15 @@ impl Setting for Urls {
     }
 }
 
+impl Urls {
+    fn scheme(&self) -> &'static str {
+        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
+    }
+}
+
 /// Whether it looks like one: what follows the scheme is for clients to make sense of.
-fn is_https(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://") else { return false };
+fn is_url(text: &str, scheme: &str) -> bool {
+    let Some(rest) = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) else { return false };
     !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -443,7 +478,7 @@ impl Documented for Urls {
     }
 
     fn allowed(&self) -> String {
-        format!("a list of https URLs, like {}", self.example())
+        format!("a list of {} URLs, like {}", self.scheme(), self.example())
     }
 }
 

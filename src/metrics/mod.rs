@@ -22,7 +22,10 @@ use crate::{
     journal::Refusing,
     room::Rooms,
     session,
-    transport::endpoint::{Endpoint, HandshakeStats},
+    transport::{
+        endpoint::{Endpoint, HandshakeStats},
+        websocket::Acceptor,
+    },
 };
 
 /// Where the metrics are read.
@@ -31,23 +34,24 @@ pub struct Metrics {
     sessions: Arc<session::Shared>,
     /// The rooms and their journal.
     rooms: Rooms,
-    /// The UDP ports.
-    endpoints: Vec<Arc<Endpoint>>,
-    /// The HTTP ports and what each is for.
-    listeners: Vec<(&'static str, Arc<api::Listener>)>,
+    ports: Ports,
     process: Process,
+}
+
+/// What is listened on.
+pub struct Ports {
+    /// The UDP ports.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// The HTTP ports and what each is for.
+    pub listeners: Vec<(&'static str, Arc<api::Listener>)>,
+    /// WebSockets of all of these.
+    pub websockets: Arc<Acceptor>,
 }
 
 impl Metrics {
     /// Metrics of these parts of a process that started then.
-    pub fn new(
-        started: SystemTime,
-        sessions: Arc<session::Shared>,
-        rooms: Rooms,
-        endpoints: Vec<Arc<Endpoint>>,
-        listeners: Vec<(&'static str, Arc<api::Listener>)>,
-    ) -> Self {
-        Self { sessions, rooms, endpoints, listeners, process: Process::new(started) }
+    pub fn new(started: SystemTime, sessions: Arc<session::Shared>, rooms: Rooms, ports: Ports) -> Self {
+        Self { sessions, rooms, ports, process: Process::new(started) }
     }
 
     /// All of them as they are now.
@@ -107,7 +111,7 @@ impl Metrics {
 
     fn write_handshakes(&self, text: &mut Text) {
         let sum = |of| self.handshakes(of);
-        let connections: usize = self.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
+        let connections: usize = self.ports.endpoints.iter().map(|endpoint| endpoint.connections()).sum();
         text.gauge(
             "loquic_connections",
             "QUIC connections that are open or closing, handshakes included.",
@@ -130,7 +134,7 @@ impl Metrics {
 
     /// The sum of one counter over all ports.
     fn handshakes(&self, of: fn(&HandshakeStats) -> &AtomicU64) -> u64 {
-        self.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
+        self.ports.endpoints.iter().map(|endpoint| of(endpoint.handshake_stats()).load(Ordering::Relaxed)).sum()
     }
 
     fn write_connects(&self, text: &mut Text) {
@@ -140,6 +144,22 @@ impl Metrics {
              allowed.",
             "reason",
             [("unused", self.handshakes(|stats| &stats.unused)), ("refused", self.handshakes(|stats| &stats.refused))],
+        );
+        let stats = self.ports.websockets.stats();
+        text.counter(
+            "loquic_websocket_upgrades_total",
+            "Connections upgraded to a WebSocket.",
+            stats.upgraded.load(Ordering::Relaxed),
+        );
+        text.counters(
+            "loquic_websockets_lost_total",
+            "Requests for a WebSocket that did not become sessions: subprotocol or origin were not allowed, too many were \
+             being opened, or nothing followed in time.",
+            "reason",
+            [
+                ("unused", stats.unused.load(Ordering::Relaxed)),
+                ("refused", stats.refused.load(Ordering::Relaxed)),
+            ],
         );
     }
 
@@ -254,7 +274,7 @@ impl Metrics {
     fn write_http(&self, text: &mut Text) {
         let by_listener = |of: fn(&api::Listener) -> u64| {
             let mut sums: Vec<(&'static str, u64)> = Vec::new();
-            for (name, listener) in &self.listeners {
+            for (name, listener) in &self.ports.listeners {
                 match sums.iter_mut().find(|(known, _)| known == name) {
                     Some((_, sum)) => *sum += of(listener),
                     None => sums.push((name, of(listener))),

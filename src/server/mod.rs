@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    api::{self, Info, Listener, Page},
+    api::{self, Addresses, Info, Listener, Page, Router},
     config::{
         Config,
         certs::{CertError, Identity},
@@ -29,18 +29,19 @@ use crate::{
     },
     journal::local::Ended,
     log::{Directory, DirectoryError, MarkFile, Rocks, StoreError},
-    metrics::Metrics,
+    metrics::{Metrics, Ports},
     room::{Journal, Place, Rooms},
     session::{self, auth::DangerAdmitEverybody},
     transport::{
         Link,
         endpoint::{Endpoint, Serve},
         tls::Certificates,
+        websocket::Acceptor,
     },
 };
 
 use self::{
-    ports::{bind_http, bind_quic},
+    ports::{bind_http, bind_https, bind_quic},
     status::Status,
 };
 
@@ -54,6 +55,7 @@ pub struct Server {
     serving: JoinSet<()>,
     stop: Vec<oneshot::Sender<()>>,
     http: Http,
+    websockets: Arc<Acceptor>,
     status: Arc<Status>,
     drain_timeout: Duration,
     /// Goes on as long as the server is there.
@@ -62,6 +64,7 @@ pub struct Server {
 
 /// The HTTP ports and their tasks.
 struct Http {
+    public: Vec<Arc<Listener>>,
     page: Vec<Arc<Listener>>,
     ops: Vec<Arc<Listener>>,
     serving: JoinSet<()>,
@@ -133,7 +136,7 @@ impl Server {
         let page = open_page(&config)?;
         let directory = Directory::open(&config.data_dir, || config.node.to_string())?;
         let endpoints = bind_quic(&config, &certificates)?;
-        let mut http = Http::bind(&config)?;
+        let mut http = Http::bind(&config, &certificates, &endpoints)?;
         let (rooms, journal) = open_rooms(&config, &directory)?;
         let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, options::session(&config));
         let (mut serving, mut stop) = (JoinSet::new(), Vec::new());
@@ -146,12 +149,13 @@ impl Server {
             }));
             stop.push(sender);
         }
-        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), endpoints.clone(), http.named());
+        let websockets = Acceptor::new(options::websocket(&config), Sessions(sessions.clone()));
+        let ports = Ports { endpoints: endpoints.clone(), listeners: http.named(), websockets: websockets.clone() };
+        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), ports);
         let status = Arc::new(Status::new(metrics, rooms.clone()));
-        let quic: Vec<SocketAddr> = endpoints.iter().map(|endpoint| endpoint.local_address()).collect();
-        let info = Arc::new(Info::new(config.node.clone(), &quic, &addresses(&http.page), &config.advertise));
+        let info = Arc::new(Info::new(config.node.clone(), &http.addresses(&endpoints), &config.advertise));
         info.set_certificate_hashes(hashes);
-        http.start(info.clone(), page, status.clone());
+        http.start(api::api(info.clone(), websockets.clone()), page, status.clone());
         let mut renewal = JoinSet::new();
         renewal.spawn(renewal::run(config.identity.clone(), certificates, info));
         let drain_timeout = config.timeouts.drain;
@@ -164,6 +168,7 @@ impl Server {
             serving,
             stop,
             http,
+            websockets,
             status,
             drain_timeout,
             _renewal: renewal,
@@ -173,6 +178,11 @@ impl Server {
     /// The addresses that are listened on for QUIC.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.endpoints.iter().map(|endpoint| endpoint.local_address()).collect()
+    }
+
+    /// The addresses that are listened on for HTTPS.
+    pub fn https_addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.http.public)
     }
 
     /// The addresses that are listened on for plain HTTP.
@@ -210,6 +220,7 @@ impl Server {
             endpoint.close().await;
         }
         self.serving.shutdown().await;
+        self.websockets.close().await;
         self.end_log().await;
     }
 
@@ -239,27 +250,36 @@ impl Serve for Sessions {
 }
 
 impl Http {
-    fn bind(config: &Config) -> Result<Self, StartError> {
+    fn bind(config: &Config, certificates: &Certificates, quic: &[Arc<Endpoint>]) -> Result<Self, StartError> {
+        let public = bind_https(config, certificates, quic)?;
         let page = bind_http(&config.http, config, "--http-listen")?;
         let ops = bind_http(&config.ops, config, "--ops-listen")?;
         for address in addresses(&page).into_iter().chain(addresses(&ops)).filter(|it| !it.ip().is_loopback()) {
             warn!(%address, "plain HTTP that other machines reach: nothing is encrypted, and nobody is asked who they are");
         }
-        Ok(Self { page, ops, serving: JoinSet::new(), stop: Vec::new() })
+        Ok(Self { public, page, ops, serving: JoinSet::new(), stop: Vec::new() })
     }
 
     /// Each listener with its name.
     fn named(&self) -> Vec<(&'static str, Arc<Listener>)> {
         let named = |name, listeners: &[Arc<Listener>]| listeners.iter().map(move |it| (name, it.clone())).collect();
-        let (mut all, ops): (Vec<_>, Vec<_>) = (named("http", &self.page), named("ops", &self.ops));
-        all.extend(ops);
-        all
+        let all: [Vec<_>; 3] = [named("https", &self.public), named("http", &self.page), named("ops", &self.ops)];
+        all.concat()
     }
 
-    fn start(&mut self, info: Arc<Info>, page: Page, status: Arc<Status>) {
-        let (api, ops) = (api::router(info, page), api::ops::router(status));
-        let routed = self.page.iter().map(|it| (it, &api)).chain(self.ops.iter().map(|it| (it, &ops)));
-        for (listener, router) in routed {
+    /// Where what is to be had.
+    fn addresses(&self, quic: &[Arc<Endpoint>]) -> Addresses {
+        Addresses {
+            quic: quic.iter().map(|endpoint| endpoint.local_address()).collect(),
+            https: addresses(&self.public),
+            http: addresses(&self.page),
+        }
+    }
+
+    fn start(&mut self, api: Router, page: Page, status: Arc<Status>) {
+        let (public, local, ops) = (api::public(api.clone()), api::local(api, page), api::ops::router(status));
+        let groups = [(&self.public, public), (&self.page, local), (&self.ops, ops)];
+        for (listener, router) in groups.iter().flat_map(|(group, router)| group.iter().map(move |it| (it, router))) {
             let (sender, stopped) = oneshot::channel::<()>();
             self.serving.spawn(listener.clone().run(router.clone(), async {
                 // A dropped sender ends it as well.

@@ -8,7 +8,7 @@ use crate::{
         rows::{Class, Level, Policy},
     },
     presence, room, session,
-    transport::endpoint,
+    transport::{endpoint, websocket},
 };
 
 /// What the store needs to know.
@@ -40,6 +40,15 @@ pub(super) fn endpoint(config: &Config) -> endpoint::Options {
         idle_timeout: config.timeouts.idle,
         send_window: config.limits.send_window_min,
         connect_timeout: config.timeouts.hello,
+        origins: config.origins.clone(),
+    }
+}
+
+/// What WebSockets need to know.
+pub(super) fn websocket(config: &Config) -> websocket::Options {
+    websocket::Options {
+        connect_timeout: config.timeouts.hello,
+        idle_timeout: config.timeouts.idle,
         origins: config.origins.clone(),
     }
 }

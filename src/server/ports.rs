@@ -1,14 +1,14 @@
 //! Binding the ports, and saying which one could not be had.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use super::{StartError, options};
 use crate::{
-    api::Listener,
+    api::{self, Listener},
     config::Config,
     transport::{
         endpoint::{BindError, Endpoint},
-        tls::Certificates,
+        tls::{self, Certificates},
     },
 };
 
@@ -25,18 +25,39 @@ pub(super) fn bind_quic(config: &Config, certificates: &Certificates) -> Result<
     config.quic.iter().map(bind).collect()
 }
 
+/// Where nobody says otherwise, the ports of QUIC: clients have one address for everything.
+pub(super) fn bind_https(
+    config: &Config,
+    certificates: &Certificates,
+    quic: &[Arc<Endpoint>],
+) -> Result<Vec<Arc<Listener>>, StartError> {
+    let tls = tls::server_config(certificates.clone(), &[api::ALPN])?;
+    let (tls, options) = (Arc::new(tls), options::http(config));
+    let bind = |address: SocketAddr| Listener::bind(address, options, Some(tls.clone()));
+    let addresses = config.https.as_ref().unwrap_or(&config.quic);
+    let bound = addresses.iter().enumerate().map(|(at, address)| {
+        // Any port: best the one that the system gave QUIC.
+        let same = quic.get(at).map(|endpoint| endpoint.local_address()).filter(|same| same.ip() == address.ip());
+        let listener = match same {
+            Some(same) if address.port() == 0 => bind(same).or_else(|_| bind(*address)),
+            _ => bind(*address),
+        };
+        listener.map_err(|error| unbound(*address, &error, "--listen"))
+    });
+    bound.collect()
+}
+
 pub(super) fn bind_http(
     addresses: &[SocketAddr],
     config: &Config,
     flag: &'static str,
 ) -> Result<Vec<Arc<Listener>>, StartError> {
     let bind = |address: &SocketAddr| {
-        Listener::bind(*address, options::http(config)).map_err(|error| StartError::Listen {
-            protocol: "TCP",
-            address: *address,
-            error: error.to_string(),
-            flag,
-        })
+        Listener::bind(*address, options::http(config), None).map_err(|error| unbound(*address, &error, flag))
     };
     addresses.iter().map(bind).collect()
+}
+
+fn unbound(address: SocketAddr, error: &io::Error, flag: &'static str) -> StartError {
+    StartError::Listen { protocol: "TCP", address, error: error.to_string(), flag }
 }

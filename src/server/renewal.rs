@@ -44,7 +44,7 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::*;
-    use crate::config::Advertise;
+    use crate::{api::Addresses, config::Advertise};
 
     /// Moves the time from which a certificate is served to days ago.
     fn age(file: &Path, days: u64) {
@@ -62,7 +62,7 @@ mod tests {
         let first = source.load().unwrap();
         let told = first.trusted_hashes();
         let certificates = Certificates::new(first.chain, first.key).unwrap();
-        let info = Info::new("n".into(), &[], &[], &Advertise::default());
+        let info = Info::new("n".into(), &Addresses::default(), &Advertise::default());
         look(&source, &certificates, &info).unwrap();
         assert_eq!(info.certificate_hashes(), told, "nothing has changed");
         assert!(!info.set_certificate_hashes(told.clone()));

@@ -59,8 +59,11 @@ mod tests {
     use crate::{
         api::ops::Node,
         log::{Memory, StoreError},
+        metrics::Ports,
         room::{Options, ProducerKey, RoomKey, testing},
+        server::Sessions,
         session::{self, auth::DangerAdmitEverybody},
+        transport::websocket,
     };
 
     #[tokio::test]
@@ -68,10 +71,15 @@ mod tests {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
         let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
-        let status = Status::new(
-            Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new()),
-            rooms.clone(),
-        );
+        let options = websocket::Options {
+            connect_timeout: std::time::Duration::ZERO,
+            idle_timeout: std::time::Duration::ZERO,
+            origins: Vec::new(),
+        };
+        let websockets = websocket::Acceptor::new(options, Sessions(sessions.clone()));
+        let ports = Ports { endpoints: Vec::new(), listeners: Vec::new(), websockets };
+        let status =
+            Status::new(Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), ports), rooms.clone());
         let key = RoomKey { tenant: "main".parse().unwrap(), room: "room".parse().unwrap() };
         let room = rooms.attach(&key).await.unwrap();
         let producer = ProducerKey { user: "ann".parse().unwrap(), producer: ProducerId([1; 16]) };

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod memory;
 pub mod quic;
 pub mod tls;
+pub mod websocket;
 pub mod webtransport;
 
 use std::{future::Future, net::SocketAddr};

@@ -25,6 +25,13 @@ macro_rules! over_each_transport {
                 super::$test(loquic_client::Transport::WebTransport).await;
             })*
         }
+
+        mod websocket {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(loquic_client::Transport::WebSocket).await;
+            })*
+        }
     };
 }
 

@@ -19,7 +19,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cli", &["server", "config", "log::inspect"]),
     ("server", &["api", "metrics", "session", "presence", "transport", "room", "journal", "log", "config"]),
     ("metrics", &["api", "session", "presence", "transport", "room", "journal"]),
-    ("api", &["session", "presence", "room", "config"]),
+    ("api", &["session", "presence", "room", "transport::websocket", "config"]),
     ("session", &["presence", "room", "transport", "config"]),
     ("presence", &["room", "config::limits"]),
     ("room", &["journal", "log", "config::limits"]),
@@ -65,8 +65,11 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("toml", &["src/config", "loadgen/src/scenario.rs"]),
     ("hdrhistogram", &["loadgen/src/meter.rs"]),
     ("axum", &["src/api"]),
-    ("hyper", &["src/api/listener.rs"]),
-    ("hyper_util", &["src/api/listener.rs"]),
+    ("hyper", &["src/api/listener.rs", "src/api/websocket.rs"]),
+    ("hyper_util", &["src/api/listener.rs", "src/api/websocket.rs"]),
+    ("tokio_rustls", &["src/api/listener.rs", "crates/client/src/websocket"]),
+    ("qmux", &["src/transport/websocket", "crates/client/src/websocket"]),
+    ("tokio_tungstenite", &["src/transport/websocket", "crates/client/src/websocket"]),
 ];
 
 /// No task, no clock, no input and output.

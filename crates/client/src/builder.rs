@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     client::Client,
     core::{Config, OutboxBounds},
-    endpoint::{self, Endpoint, Endpoints},
+    endpoint::{self, Endpoint, Endpoints, Ways},
     error::Error,
     tls::{self, Trust},
     token::{Identity, TokenError, TokenReason},
@@ -165,8 +165,7 @@ impl Builder {
         Ok(Client::start(Config {
             address: Address::parse(&self.url)?,
             endpoints: Endpoints::new(self.endpoint),
-            transport: self.transport,
-            quic: endpoint::client_config(&self.trust, self.transport)?,
+            ways: Ways::new(&self.trust, self.transport)?,
             identity: self.identity?,
             producer,
             backoff: self.backoff,

@@ -11,14 +11,13 @@ use tokio::sync::watch;
 use crate::{
     address::Address,
     backoff::Backoff,
-    endpoint::{ClientConfig, Endpoints},
+    endpoint::{Endpoints, Ways},
     error::Error,
     queue::Queue,
     session::Session,
     status::Status,
     sync::{Owned, lock},
     token::Identity,
-    transport::Transport,
 };
 
 /// What the builder was told, checked.
@@ -26,8 +25,7 @@ use crate::{
 pub(crate) struct Config {
     pub(crate) address: Address,
     pub(crate) endpoints: Endpoints,
-    pub(crate) transport: Transport,
-    pub(crate) quic: ClientConfig,
+    pub(crate) ways: Ways,
     pub(crate) identity: Identity,
     pub(crate) producer: ProducerId,
     pub(crate) backoff: Backoff,

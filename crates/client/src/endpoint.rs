@@ -1,7 +1,9 @@
-//! UDP sockets, and the transport's parameters.
+//! Connecting: UDP sockets, the transports' parameters, and which one is tried when.
 
 use std::{
+    future::Future,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,6 +23,7 @@ use crate::{
     sync::lock,
     tls,
     transport::Transport,
+    websocket::WebSocket,
     webtransport::{self, WebTransport},
 };
 
@@ -75,8 +78,20 @@ impl Endpoints {
         Self { shared, own: Mutex::default() }
     }
 
+    /// Connects over the first transport that does.
+    pub(crate) async fn connect(&self, address: &Address, ways: &Ways) -> Result<Arc<dyn Link>, Error> {
+        match ways {
+            Ways::Udp(transport, config) => self.connect_udp(address, *transport, config).await,
+            Ways::Tcp(tls) => connect_tcp(address, tls).await,
+            Ways::Either(config, tls) => {
+                let quic = self.connect_udp(address, Transport::Quic, config);
+                race(quic, connect_tcp(address, tls)).await
+            }
+        }
+    }
+
     /// Connects to the first of the host's addresses that answers.
-    pub(crate) async fn connect(
+    async fn connect_udp(
         &self,
         address: &Address,
         transport: Transport,
@@ -89,8 +104,8 @@ impl Endpoints {
             let attempt = async {
                 let connecting = self.endpoint(to)?.connect(config.clone(), to, &address.host)?;
                 let link: Arc<dyn Link> = match transport {
-                    Transport::Quic => Arc::new(Quic::new(connecting).await?),
                     Transport::WebTransport => Arc::new(WebTransport::new(connecting, address).await?),
+                    _ => Arc::new(Quic::new(connecting).await?),
                 };
                 Ok(link)
             };
@@ -123,6 +138,43 @@ impl Endpoints {
         }
     }
 }
+
+async fn connect_tcp(address: &Address, tls: &Arc<rustls::ClientConfig>) -> Result<Arc<dyn Link>, Error> {
+    match tokio::time::timeout(ATTEMPT_MAX, WebSocket::connect(address, tls.clone())).await {
+        Ok(link) => Ok(Arc::new(link?)),
+        Err(_) => Err(Error::Connect(format!("{address} does not answer over TCP").into())),
+    }
+}
+
+/// Gives `first` a head start, then tries `second` as well, and takes the one that connects. If none does, it is the
+/// first one's reason that counts.
+async fn race<T>(
+    first: impl Future<Output = Result<T, Error>>,
+    second: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let early = tokio::time::timeout(HEAD_START, first.as_mut()).await;
+    let reason = match early {
+        Ok(Ok(link)) => return Ok(link),
+        Ok(Err(reason)) => reason,
+        Err(_) => tokio::select! {
+            // If both are there, the cheaper one.
+            biased;
+            result = first.as_mut() => match result {
+                Ok(link) => return Ok(link),
+                Err(reason) => reason,
+            },
+            result = second.as_mut() => match result {
+                Ok(link) => return Ok(link),
+                Err(_) => return first.await,
+            },
+        },
+    };
+    second.await.map_err(|_| reason)
+}
+
+/// What QUIC needs to connect on nearly every path, and what nobody minds to wait where it cannot.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// Longest wait for one address of a host. A handshake takes two round trips, with WebTransport three: 4.5 s on a path
 /// of 1.5 s, and 3 s more if a packet has to be repeated there.
@@ -187,34 +239,72 @@ pub(crate) fn rooms_max(rooms_max: u32) -> u32 {
 }
 
 /// Streams are always read, so a stream's window only has to cover one round trip; it must not be the narrow place.
-const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 
 /// A bound, not an allocation: memory is used by what has come and has not been read.
-const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
 
 /// Unacknowledged bytes going up.
 const SEND_WINDOW_BYTES: u64 = 4 << 20;
 
 /// Pings come more often than this, so only a dead connection reaches it.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const _: () = assert!(CREDIT_BYTES_SUM * 2 <= CONNECTION_WINDOW_BYTES as u64, "unread rooms may not stop the session");
 const _: () = assert!(STREAM_WINDOW_BYTES as u64 >= CREDIT_BYTES_DEFAULT, "credit is what limits a room");
 const _: () = assert!(CREDIT_BYTES_SUM / WINDOW_MIN >= 256, "the default limit of a server is reachable");
 const _: () = assert!(liveness::INTERVAL_MAX.as_secs() * 2 <= IDLE_TIMEOUT.as_secs());
 
-/// What a client needs to connect.
-pub(crate) fn client_config(trust: &tls::Trust, transport: Transport) -> Result<ClientConfig, Error> {
-    let streams_uni = match transport {
-        Transport::Quic => 0,
-        Transport::WebTransport => webtransport::STREAMS_UNI,
-    };
-    config(tls::config(trust, transport.alpn())?, streams_uni)
+/// What a client needs to connect, and over what.
+#[derive(Debug)]
+pub(crate) enum Ways {
+    Udp(Transport, ClientConfig),
+    Tcp(Arc<rustls::ClientConfig>),
+    /// QUIC with a head start.
+    Either(ClientConfig, Arc<rustls::ClientConfig>),
+}
+
+impl Ways {
+    pub(crate) fn new(trust: &tls::Trust, transport: Transport) -> Result<Self, Error> {
+        let udp = |streams_uni| config(tls::config(trust, transport.alpn())?, streams_uni);
+        let tcp = || tls::config(trust, Transport::WebSocket.alpn()).map(Arc::new);
+        Ok(match transport {
+            Transport::Quic => Self::Udp(transport, udp(0)?),
+            Transport::WebTransport => Self::Udp(transport, udp(webtransport::STREAMS_UNI)?),
+            Transport::WebSocket => Self::Tcp(tcp()?),
+            Transport::Auto => Self::Either(udp(0)?, tcp()?),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn after(milliseconds: u64, outcome: Result<&'static str, &'static str>) -> Result<&'static str, Error> {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        outcome.map_err(|reason| Error::Connect(reason.into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_second_way_is_tried_when_the_first_has_not_connected() {
+        let start = tokio::time::Instant::now();
+        for (first, second, outcome, took) in [
+            (after(499, Ok("a")), after(0, Ok("b")), Ok("a"), 499),
+            (after(10_000, Ok("a")), after(20, Ok("b")), Ok("b"), 520),
+            (after(600, Ok("a")), after(200, Ok("b")), Ok("a"), 600),
+            (after(10, Err("a")), after(20, Ok("b")), Ok("b"), 30),
+            (after(600, Err("a")), after(200, Ok("b")), Ok("b"), 700),
+            (after(10, Err("a")), after(20, Err("b")), Err("a"), 30),
+            (after(5_000, Err("a")), after(20, Err("b")), Err("a"), 5_000),
+            (after(5_000, Ok("a")), after(20, Err("b")), Ok("a"), 5_000),
+        ] {
+            let before = start.elapsed();
+            let result = race(first, second).await.map_err(|error| error.to_string());
+            assert_eq!(result, outcome.map_err(|reason| format!("cannot connect: {reason}")));
+            assert_eq!((start.elapsed() - before).as_millis(), took);
+        }
+    }
 
     #[test]
     fn the_sum_of_the_credits_stays_within_half_the_window() {

@@ -1,4 +1,4 @@
-//! Native client for Loquic: rooms that are ordered, durable logs, over raw QUIC or WebTransport.
+//! Native client for Loquic: rooms that are ordered, durable logs, over raw QUIC, WebTransport or a WebSocket.
 //!
 //! ```no_run
 //! use loquic_client::{Client, Event, From};
@@ -63,6 +63,7 @@ mod tls;
 mod token;
 mod transport;
 mod watch;
+mod websocket;
 mod webtransport;
 
 pub use crate::{

@@ -145,6 +145,9 @@ pub(crate) struct Subscriber {
     attempt: u32,
 }
 
+/// How often a room that is opened is asked for again when the server has one too many, by its count.
+const REFUSED_MAX: u32 = 3;
+
 impl Subscriber {
     pub(crate) fn new(
         core: Arc<Core>,
@@ -239,7 +242,7 @@ impl Subscriber {
     fn is_final(&self, error: &Error) -> bool {
         match error {
             // One stream too many is a matter of time: the server has not yet seen the end of another one.
-            Error::Refused { code: Code::TOO_MANY_STREAMS, .. } => self.opened.is_some(),
+            Error::Refused { code: Code::TOO_MANY_STREAMS, .. } => self.opened.is_some() && self.attempt >= REFUSED_MAX,
             Error::Refused { code, .. } => matches!(code.action(), Action::FixRequest | Action::Reauthenticate),
             Error::Protocol(_) | Error::RoomsFull { .. } => true,
             _ => false,

@@ -93,7 +93,7 @@ impl Supervisor {
         let config = Arc::clone(&self.core.config);
         let reason = if self.rejected > 0 { TokenReason::Rejected } else { TokenReason::Connect };
         let auth = config.identity.auth(reason).await?;
-        let link = config.endpoints.connect(self.target(), config.transport, &config.quic).await?;
+        let link = config.endpoints.connect(self.target(), &config.ways).await?;
         let client = concat!("loquic-client/", env!("CARGO_PKG_VERSION")).into();
         let hello = Hello { versions: vec![VERSION], auth, client, previous: self.previous };
         session::greet(link, hello, self.generation + 1, &config).await

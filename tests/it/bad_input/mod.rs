@@ -7,5 +7,6 @@ mod names;
 mod network;
 mod positions;
 mod publishing;
+mod websocket;
 mod webtransport;
 mod windows;

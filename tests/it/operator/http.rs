@@ -49,9 +49,11 @@ async fn info_says_where_the_node_is_and_whom_to_trust() {
     let info = answer.json();
     assert_eq!((&info["version"], &info["node"]), (&env!("CARGO_PKG_VERSION").into(), &"n1".into()));
     assert_eq!(info["protocol"], loquic_wire::ALPN);
-    assert_eq!(info["ports"], serde_json::json!({"quic": [site.port()], "http": [http.port()]}));
-    let url = site.url();
-    assert_eq!(info["transports"], serde_json::json!({"webtransport": [format!("{url}/v1")], "quic": [url]}));
+    let (port, url) = (site.port(), site.url());
+    assert_eq!(info["ports"], serde_json::json!({"quic": [port], "https": [port], "http": [http.port()]}));
+    let websocket = [format!("wss://127.0.0.1:{port}/v1/ws"), format!("ws://{http}/v1/ws")];
+    let transports = serde_json::json!({"webtransport": [format!("{url}/v1")], "quic": [url], "websocket": websocket});
+    assert_eq!(info["transports"], transports);
     let hashes = told(&node).await;
     assert_eq!(hashes.len(), 2);
     assert_ne!(hashes[0], hashes[1]);
@@ -86,12 +88,13 @@ async fn what_is_advertised_is_told_and_an_operators_certificate_has_no_hash() {
     let site = Site::new("");
     site.loquic(&["certs", "dev"]);
     site.configure(
-        "[advertise]\nwebtransport = ['https://loquic.example.com/v1']\n[tls]\ncertificate = 'certs/dev.pem'\nkey = \
-         'certs/dev.pem'\n",
+        "[advertise]\nwebtransport = ['https://loquic.example.com/v1']\nwebsocket = ['wss://loquic.example.com/v1/ws']\n\
+         [tls]\ncertificate = 'certs/dev.pem'\nkey = 'certs/dev.pem'\n",
     );
     let node = site.start().await;
     let info = get(node.address("http"), "/v1/info").await.json();
     assert_eq!(info["transports"]["webtransport"], serde_json::json!(["https://loquic.example.com/v1"]));
+    assert_eq!(info["transports"]["websocket"], serde_json::json!(["wss://loquic.example.com/v1/ws"]));
     assert_eq!(info["transports"]["quic"], serde_json::json!([site.url()]));
     assert_eq!(info["certificate_hashes"], serde_json::json!([]));
     node.terminate().await;

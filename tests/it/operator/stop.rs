@@ -37,6 +37,7 @@ async fn the_ready_line_says_where_it_is() {
     let ready = node.ready();
     assert_eq!(ready["event"], "ready");
     assert_eq!(ready["quic"], serde_json::json!([format!("127.0.0.1:{}", site.port())]));
+    assert_eq!(ready["https"], ready["quic"], "the same port of TCP");
     for http in ["http", "ops"] {
         assert_eq!(ready[http].as_array().unwrap().len(), 1);
         assert!(node.address(http).ip().is_loopback() && node.address(http).port() > 0);
@@ -44,7 +45,7 @@ async fn the_ready_line_says_where_it_is() {
     assert_eq!(ready["pid"], node.pid());
     assert_eq!(ready["data_dir"], site.data().to_str().unwrap());
     assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(ready.as_object().unwrap().len(), 7);
+    assert_eq!(ready.as_object().unwrap().len(), 8);
     node.terminate().await;
 }
 
