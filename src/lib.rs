@@ -14,4 +14,5 @@ pub mod metrics;
 pub mod room;
 pub mod server;
 pub mod session;
+pub mod token;
 pub mod transport;

@@ -60,14 +60,14 @@ mod tests {
         api::ops::Node,
         log::{Memory, StoreError},
         room::{Options, ProducerKey, RoomKey, testing},
-        session::{self, auth::DangerAdmitEverybody},
+        session::{self, auth::DANGER_ADMIT_EVERYBODY},
     };
 
     #[tokio::test]
     async fn it_is_ready_until_its_log_is_poisoned_or_it_drains() {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
-        let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
+        let sessions = session::Shared::new(rooms.clone(), DANGER_ADMIT_EVERYBODY, session::Config::default());
         let status = Status::new(
             Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new()),
             rooms.clone(),

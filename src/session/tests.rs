@@ -6,3 +6,4 @@ mod greeting;
 mod peer;
 mod publishing;
 mod subscribing;
+mod tokens;

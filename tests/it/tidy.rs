@@ -16,14 +16,15 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// is no server to ask.
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "config", "log::inspect"]),
-    ("server", &["api", "metrics", "session", "transport", "room", "journal", "log", "config"]),
+    ("cli", &["server", "config", "log::inspect", "token"]),
+    ("server", &["api", "metrics", "session", "token", "transport", "room", "journal", "log", "config"]),
     ("metrics", &["api", "session", "transport", "room", "journal"]),
     ("api", &["session", "room", "config"]),
-    ("session", &["room", "transport", "config"]),
+    ("session", &["room", "token", "transport", "config"]),
     ("room", &["journal", "log", "config::limits"]),
     ("journal", &["log", "config::limits"]),
     ("log", &["config::limits"]),
+    ("token", &["config::limits"]),
     ("transport", &["config::limits", "config::origin"]),
     ("config", &[]),
     ("failpoint", &[]),
@@ -65,6 +66,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["loadgen/src/meter.rs"]),
     ("axum", &["src/api"]),
     ("hyper", &["src/api/listener.rs"]),
+    ("jsonwebtoken", &["src/token.rs"]),
     ("hyper_util", &["src/api/listener.rs"]),
 ];
 
