@@ -15,4 +15,5 @@ pub mod presence;
 pub mod room;
 pub mod server;
 pub mod session;
+pub mod token;
 pub mod transport;

@@ -12,6 +12,7 @@ mod serve;
 mod start;
 mod subscribe;
 mod time;
+mod token;
 
 use std::{
     fmt::Display,
@@ -39,6 +40,9 @@ enum Command {
     /// Make certificates
     #[command(subcommand)]
     Certs(certs::Command),
+    /// Make and check tokens
+    #[command(subcommand)]
+    Token(token::Command),
     /// Publish into a room
     Pub(publish::Publish),
     /// Print the records of a room as they come
@@ -110,6 +114,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Certs(command) => command.run(),
+            Command::Token(command) => command.run(),
             Command::Pub(command) => command.run(),
             Command::Sub(command) => command.run(),
             Command::Log(command) => command.run(),

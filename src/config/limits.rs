@@ -44,6 +44,15 @@ pub const REFUSALS_MAX: usize = 1_024;
 /// by then is closed with `unauthenticated`.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A token's secret is at least this long: as many bits as HMAC-SHA-256 has (RFC 7518 section 3.2).
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+
+/// How far the clocks of whoever signs tokens and of the server may be apart. A session ends this long after its token.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
+
+/// How long before its token expires a client hears of it; half of the time that is left, if that is less.
+pub const TOKEN_EXPIRING: Duration = Duration::from_secs(60);
+
 /// A stream whose first frame does not come by then is refused with `stream_timeout`.
 pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -67,6 +67,8 @@ pub struct Config {
     pub identity: IdentitySource,
     /// Whether everybody is let in under the name they ask for.
     pub danger_accept_any_name: bool,
+    /// Which tokens are taken.
+    pub tokens: Option<Tokens>,
     /// The origins of web pages that may open sessions.
     pub origins: Vec<Origin>,
     /// How much of everything.
@@ -79,6 +81,17 @@ pub struct Config {
     pub runtime: Runtime,
     /// Which policy a room has.
     pub rooms: Rooms,
+}
+
+/// Which tokens a node takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// The file with what they are checked with: a secret, or a public key in PEM.
+    pub key: PathBuf,
+    /// The issuer that they have to name.
+    pub issuer: Option<Arc<str>>,
+    /// The audience that they have to name.
+    pub audience: Option<Arc<str>>,
 }
 
 /// Where a node's certificate comes from.
@@ -181,6 +194,7 @@ impl Config {
             data_dir: data_dir.into(),
             identity: IdentitySource::Development(data_dir.join(DEV_CERTS_DIR)),
             danger_accept_any_name: true,
+            tokens: None,
             origins: DEV_ORIGINS.iter().filter_map(|origin| origin.parse().ok()).collect(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -194,6 +208,7 @@ impl Config {
         let node = Node::read(&mut layers);
         let tls = Tls::read(&mut layers);
         let listen = Listen::read(&mut layers);
+        let auth = Auth::read(&mut layers);
         let config = Self {
             dev: flags.dev,
             quic: listen.quic,
@@ -206,7 +221,8 @@ impl Config {
             // A path need not be Unicode, a layer's text is.
             data_dir: flags.data_dir.clone().unwrap_or(node.data_dir),
             identity: identity(&mut layers, tls, flags.dev),
-            danger_accept_any_name: Auth::read(&mut layers).danger_accept_any_name,
+            danger_accept_any_name: auth.danger_accept_any_name,
+            tokens: tokens(&mut layers, auth),
             origins: Origins::read(&mut layers).allow,
             limits: Limits::read(&mut layers),
             timeouts: Timeouts::read(&mut layers),
@@ -224,12 +240,12 @@ impl Config {
     }
 
     fn check_relations(&self, layers: &mut Layers) {
-        if !self.danger_accept_any_name {
+        if !self.danger_accept_any_name && self.tokens.is_none() {
             layers.problem(
                 layers.place("auth.danger_accept_any_name"),
-                "nobody could open a session: this version has no tokens yet".into(),
-                "For development, start with --dev. On a network where everybody may use any name, write \
-                 auth.danger_accept_any_name = true."
+                "nobody could open a session: there is no key to check tokens with".into(),
+                "Name the file with the key in auth.token_key. For development, start with --dev; on a network \
+                 where everybody may use any name, write auth.danger_accept_any_name = true."
                     .into(),
             );
         }
@@ -275,6 +291,21 @@ impl Config {
 fn later(layers: &Layers, keys: &[&str]) -> Place {
     let mut places = keys.iter().map(|key| layers.place(key));
     places.find(|place| *place != Place::Default).unwrap_or(Place::Default)
+}
+
+fn tokens(layers: &mut Layers, auth: Auth) -> Option<Tokens> {
+    let Auth { token_key: Some(key), .. } = auth else {
+        let wanted = [("token_issuer", &auth.token_issuer), ("token_audience", &auth.token_audience)];
+        for (key, _) in wanted.into_iter().filter(|(_, value)| value.is_some()) {
+            layers.problem(
+                layers.place(&format!("auth.{key}")),
+                format!("auth.{key} says which tokens are good, but there is no key to check them with"),
+                "Name the file with the key in auth.token_key.".into(),
+            );
+        }
+        return None;
+    };
+    Some(Tokens { key, issuer: auth.token_issuer, audience: auth.token_audience })
 }
 
 fn identity(layers: &mut Layers, tls: Tls, dev: bool) -> IdentitySource {

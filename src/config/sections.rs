@@ -11,7 +11,7 @@ use super::{
     origin::Origin,
     setting::{
         Addresses, AddressesOrElse, AddressesOrNone, Count, Directory, Documented, File, Flag, Name, OriginList,
-        Setting, Size, Span, Urls, Workers,
+        Phrase, Setting, Size, Span, Urls, Workers,
     },
 };
 
@@ -121,10 +121,17 @@ sections! {
         key: Option<PathBuf> = File("/etc/loquic/key.pem");
     }
 
-    /// Who may open a session.
+    /// Who may open a session: whoever has a token that is signed with the key, JSON Web Tokens as docs/TOKENS.md says.
     auth: Auth {
+        /// File with what tokens are checked with: a secret of 32 bytes at least (HS256), or a public key in PEM, of
+        /// Ed25519 (EdDSA), P-256 (ES256) or RSA (RS256).
+        token_key: Option<PathBuf> = File("/etc/loquic/token.secret");
+        /// The issuer (`iss`) that tokens have to name.
+        token_issuer: Option<Arc<str>> = Phrase("https://accounts.example.com");
+        /// The audience (`aud`) that tokens have to name.
+        token_audience: Option<Arc<str>> = Phrase("loquic");
         /// Lets everybody in under any name they ask for: for development and closed networks. --dev sets it.
-        /// As long as there are no tokens, the server does not start without it.
+        /// Tokens are taken beside it, if there is a key.
         danger_accept_any_name: bool = Flag(false);
     }
 

@@ -302,6 +302,38 @@ impl Setting for Name {
     }
 }
 
+/// A text that is compared as it is.
+pub(crate) struct Phrase(pub(crate) &'static str);
+
+impl Setting for Phrase {
+    type Value = Option<Arc<str>>;
+
+    fn read(&self, raw: &Raw) -> Result<Option<Arc<str>>, String> {
+        match raw {
+            Raw::Text(text) if !text.is_empty() => Ok(Some(text.as_str().into())),
+            _ => mismatch(raw, self),
+        }
+    }
+
+    fn default(&self) -> Option<Arc<str>> {
+        None
+    }
+}
+
+impl Documented for Phrase {
+    fn example(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn has_default(&self) -> bool {
+        false
+    }
+
+    fn allowed(&self) -> String {
+        format!("a text like {:?}", self.0)
+    }
+}
+
 /// What a node's name is made of: what is safe in a URL, a metric's label and a NATS subject.
 pub(crate) fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'

@@ -305,9 +305,14 @@ fn contradictions_are_told() {
     assert_eq!(
         refusal.to_string(),
         "tls.certificate and tls.key are missing: QUIC needs a certificate\n    Name the two PEM files in [tls], or \
-         start with --dev to use a development certificate.\nnobody could open a session: this version has no tokens \
-         yet\n    For development, start with --dev. On a network where everybody may use any name, write \
-         auth.danger_accept_any_name = true."
+         start with --dev to use a development certificate.\nnobody could open a session: there is no key to check \
+         tokens with\n    Name the file with the key in auth.token_key. For development, start with --dev; on a network \
+         where everybody may use any name, write auth.danger_accept_any_name = true."
+    );
+    complains(
+        "auth.token_issuer = 'us'",
+        ":1: auth.token_issuer says which tokens are good, but there is no key to check them with\n    Name the file \
+         with the key in auth.token_key.",
     );
 }
 

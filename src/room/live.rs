@@ -33,7 +33,7 @@ pub struct Room {
     pub(super) view: Mutex<View>,
     /// Wakes readers when the view has changed.
     pub(super) changed: Notify,
-    /// Wakes readers that wait for credit and not for records, when the room is retired.
+    /// Wakes readers that wait for credit and not for records, when the room is retired or they are interrupted.
     pub(super) retiring: Notify,
     pub(super) queue: Mutex<Queue>,
     /// Wakes publishers when the queue has been drained.

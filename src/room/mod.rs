@@ -39,7 +39,7 @@ pub use self::{
     ephemerals::Said,
     live::{Answer, Room, Status},
     publisher::Publisher,
-    reader::{Event, Reader},
+    reader::{Event, Interrupt, Reader},
     scan::Scan,
     watch::Watcher,
 };

@@ -1,7 +1,13 @@
 //! A subscription: a position that walks the log. It reads the tail, or the store when it has fallen behind the tail,
 //! and holds at most one page of records.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use loquic_wire::{
@@ -46,8 +52,29 @@ pub enum Event {
     CaughtUp(CaughtUp),
     /// What is true for a moment. Comes only while there are no records to send.
     Ephemerals(Vec<Arc<Said>>),
+    /// What the reader was told to look out for has changed.
+    Interrupted,
     /// The log cannot be read here any more; the subscription is over.
     Failed(Code),
+}
+
+/// Makes readers return [`Event::Interrupted`] once, soon: with their next event at the latest.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicU64>);
+
+impl Interrupt {
+    /// Interrupts every reader that looks out for it, at once if it is in one of these rooms.
+    pub fn interrupt(&self, rooms: &[Arc<Room>]) {
+        self.0.fetch_add(1, Ordering::Release);
+        for room in rooms {
+            room.changed.notify_waiters();
+            room.retiring.notify_waiters();
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// A subscription.
@@ -65,6 +92,8 @@ pub struct Reader {
     caught_up: bool,
     /// How many ephemerals of the room are behind it.
     heard: u64,
+    /// What it looks out for, and how often that has come before.
+    interrupt: Option<(Interrupt, u64)>,
     work: Work,
 }
 
@@ -106,6 +135,7 @@ impl Reader {
             seek: None,
             caught_up: false,
             heard,
+            interrupt: None,
             work: Work::Idle,
         };
         match start {
@@ -123,7 +153,13 @@ impl Reader {
     pub(super) fn between(room: Arc<Room>, from: Offset, until: Offset) -> Self {
         let (mode, caught_up, work) = (Mode::All, true, Work::Idle);
         let page_bytes = limits::PAGE_BYTES_MAX;
-        Self { room, next: from, until, mode, page_bytes, reset: None, seek: None, caught_up, heard: 0, work }
+        let (reset, seek, heard, interrupt) = (None, None, 0, None);
+        Self { room, next: from, until, mode, page_bytes, reset, seek, caught_up, heard, interrupt, work }
+    }
+
+    /// From now on looks out for this.
+    pub fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.interrupt = Some((interrupt.clone(), interrupt.count()));
     }
 
     /// From now on about so many bytes of records are read from the store at once, one record at least.
@@ -187,7 +223,17 @@ impl Reader {
         self.room.view.lock().row.head.next().since(self.next)
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(|(interrupt, seen)| interrupt.count() != *seen)
+    }
+
     fn look(&mut self, credit: u64) -> Look {
+        if self.is_interrupted() {
+            if let Some((interrupt, seen)) = &mut self.interrupt {
+                *seen = interrupt.count();
+            }
+            return Look::Event(Event::Interrupted);
+        }
         if let Some(reset) = self.reset.take() {
             self.caught_up = false;
             return Look::Event(Event::Reset(reset));
@@ -278,7 +324,7 @@ impl Reader {
     /// Waits until the room is retired; what is held by then is given up.
     async fn starve(&self) {
         let retiring = self.room.retiring.notified();
-        if self.room.view.lock().retired.is_none() {
+        if self.room.view.lock().retired.is_none() && !self.is_interrupted() {
             retiring.await;
         }
     }

@@ -31,7 +31,8 @@ use crate::{
     log::{Directory, DirectoryError, MarkFile, Rocks, StoreError},
     metrics::{Metrics, Ports},
     room::{Journal, Place, Rooms},
-    session::{self, auth::DangerAdmitEverybody},
+    session,
+    token::KeyError,
     transport::{
         Link,
         endpoint::{Endpoint, Serve},
@@ -80,6 +81,9 @@ pub enum StartError {
     /// The certificate and its key, taken together.
     #[error("the certificate cannot be used: {0}")]
     Tls(#[from] rustls::Error),
+    /// The key of tokens.
+    #[error(transparent)]
+    Tokens(#[from] KeyError),
     /// The data directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -134,11 +138,12 @@ impl Server {
         let Identity { chain, key, .. } = identity;
         let certificates = Certificates::new(chain, key)?;
         let page = open_page(&config)?;
+        let admissions = options::admissions(&config)?;
         let directory = Directory::open(&config.data_dir, || config.node.to_string())?;
         let endpoints = bind_quic(&config, &certificates)?;
         let mut http = Http::bind(&config, &certificates, &endpoints)?;
         let (rooms, journal) = open_rooms(&config, &directory)?;
-        let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, options::session(&config));
+        let sessions = session::Shared::new(rooms.clone(), admissions, options::session(&config));
         let (mut serving, mut stop) = (JoinSet::new(), Vec::new());
         for endpoint in &endpoints {
             let (sender, stopped) = oneshot::channel::<()>();

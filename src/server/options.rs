@@ -7,7 +7,9 @@ use crate::{
         RocksOptions,
         rows::{Class, Level, Policy},
     },
-    presence, room, session,
+    presence, room,
+    session::{self, auth::Admissions},
+    token::{KeyError, Verifier},
     transport::{endpoint, websocket},
 };
 
@@ -31,6 +33,14 @@ pub(super) fn rooms(config: &Config) -> room::Options {
         disk_free_min: config.log.disk_free_min,
         ..room::Options::default()
     }
+}
+
+/// Who is let in.
+pub(super) fn admissions(config: &Config) -> Result<Admissions, KeyError> {
+    let open =
+        |tokens: &config::Tokens| Verifier::open(&tokens.key, tokens.issuer.as_deref(), tokens.audience.as_deref());
+    let verifier = config.tokens.as_ref().map(open).transpose()?;
+    Ok(Admissions { verifier, danger_accept_any_name: config.danger_accept_any_name })
 }
 
 /// What a port needs to know.

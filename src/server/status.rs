@@ -62,7 +62,7 @@ mod tests {
         metrics::Ports,
         room::{Options, ProducerKey, RoomKey, testing},
         server::Sessions,
-        session::{self, auth::DangerAdmitEverybody},
+        session::{self, auth::DANGER_ADMIT_EVERYBODY},
         transport::websocket,
     };
 
@@ -70,7 +70,7 @@ mod tests {
     async fn it_is_ready_until_its_log_is_poisoned_or_it_drains() {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
-        let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
+        let sessions = session::Shared::new(rooms.clone(), DANGER_ADMIT_EVERYBODY, session::Config::default());
         let options = websocket::Options {
             connect_timeout: std::time::Duration::ZERO,
             idle_timeout: std::time::Duration::ZERO,

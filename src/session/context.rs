@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::limits,
     presence::{Guest, Seat},
-    room::{Room, RoomKey, Said},
+    room::{Interrupt, Room, RoomKey, Said},
     transport::{Link, LinkError},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Context<L> {
     permissions: RwLock<Arc<dyn Permissions>>,
     link: L,
     window: Window,
+    /// Told when permissions are replaced, so that who waits for records looks whether it still may.
+    interrupt: Interrupt,
     /// The rooms that are joined, once for each join.
     joined: Mutex<Vec<Arc<Room>>>,
     ephemeral_rate: Mutex<Rate>,
@@ -53,9 +55,10 @@ impl<L: Link> Context<L> {
         let permissions = RwLock::new(admission.permissions);
         let ephemeral_rate = Mutex::new(Rate::new(limits::EPHEMERAL_RATE_MAX, Instant::now()));
         let (principal, joined) = (admission.principal, Mutex::default());
+        let interrupt = Interrupt::default();
         let user = principal.user.clone();
         let guest = Guest { session: id, user, previous, has_vanished: Arc::new(AtomicBool::new(false)) };
-        Arc::new(Self { shared, id, principal, permissions, link, window, joined, ephemeral_rate, guest })
+        Arc::new(Self { shared, id, principal, permissions, interrupt, link, window, joined, ephemeral_rate, guest })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -68,6 +71,12 @@ impl<L: Link> Context<L> {
 
     pub(super) fn replace_permissions(&self, permissions: Arc<dyn Permissions>) {
         *self.permissions.write() = permissions;
+        self.interrupt.interrupt(&self.joined.lock());
+    }
+
+    /// What tells readers that permissions were replaced.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     pub(super) fn check(&self, action: Action, room: &RoomName) -> Result<(), Ending> {

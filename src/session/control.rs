@@ -3,9 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use loquic_wire::{
-    Code, Frame, SessionId, VERSION,
+    Code, Frame, SessionId, Time, VERSION,
     control::{
-        Auth, Closing, Goaway, GoawayReason, Hello, Peek, Peeked, Pong, Refresh, Refreshed, RoomStatus, Welcome,
+        Auth, Closing, Expiring, Goaway, GoawayReason, Hello, Peek, Peeked, Pong, Refresh, Refreshed, RoomStatus,
+        Welcome,
     },
     frame::{Body, to_bytes},
 };
@@ -144,6 +145,11 @@ impl<L: Link> Control<L> {
             nodes: drain.nodes.clone(),
         };
         self.write(&goaway).await
+    }
+
+    /// Says that the token expires soon.
+    pub(super) async fn expiring(&mut self, at: Time) -> Result<(), Unwritable> {
+        self.write(&Expiring { at }).await
     }
 
     /// Says that the session ends, and why, and ends the stream.

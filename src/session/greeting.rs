@@ -8,6 +8,8 @@ use super::{
     End, Outcome, Session, Stream,
     context::Context,
     control::{Control, admit},
+    expiry::Expiry,
+    shared::now,
     state::{Fault, First},
     stream::{Ending, refused},
 };
@@ -39,6 +41,7 @@ impl<L: Link> Session<L> {
         };
         debug!(principal = ?admission.principal, client = %hello.client, transport = self.link.transport(), "welcome");
         self.shared.stats().sessions_welcomed.increment();
+        self.expiry = Expiry::new(admission.expires_at, now());
         self.context = Some(Context::new(self.shared.clone(), self.link.clone(), id, hello.previous, admission));
         self.state.welcome();
         for (purpose, stream) in std::mem::take(&mut self.parked) {

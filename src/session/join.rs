@@ -65,7 +65,8 @@ async fn start<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>
     }
     let room = context.shared.rooms.attach(&context.key(&join.room)).await?;
     let is_live = join.from == From::Live;
-    let (reader, status) = room.reader(join.from, join.mode)?;
+    let (mut reader, status) = room.reader(join.from, join.mode)?;
+    reader.set_interrupt(context.interrupt());
     if is_live {
         stream.send.set_priority(priority::LIVE);
     }
@@ -148,6 +149,10 @@ where
                     self.write_frame(&said.ephemeral).await?;
                 }
                 Ok(())
+            }
+            Event::Interrupted => {
+                let is_allowed = self.context.check(Action::Join, &self.reader.room().key().room).is_ok();
+                if is_allowed { Ok(()) } else { Err(Ending::Leave(Code::FORBIDDEN)) }
             }
             Event::Failed(code) => Err(Ending::Leave(code)),
         }

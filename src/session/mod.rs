@@ -7,6 +7,7 @@
 pub mod auth;
 mod context;
 mod control;
+mod expiry;
 mod greeting;
 mod join;
 mod publish;
@@ -36,7 +37,8 @@ use tracing::{debug, error};
 use self::{
     context::Context,
     control::{Answer, Control, Told, Unwritable},
-    shared::Place,
+    expiry::{Due, Expiry},
+    shared::{Place, now},
     state::{Fault, First, Purpose, Sort, State},
     stream::{Ending, Stream, conclude, refused, write},
 };
@@ -68,6 +70,7 @@ pub async fn run<L: Link>(link: L, shared: Arc<Shared>) {
         tasks: JoinSet::new(),
         parked: Vec::new(),
         context: None,
+        expiry: Expiry::never(),
     };
     session.run().await;
     shared.stats().sessions_closed.increment();
@@ -85,6 +88,8 @@ struct Session<L: Link> {
     parked: Vec<(Purpose, Stream<L>)>,
     /// There from the welcome on.
     context: Option<Arc<Context<L>>>,
+    /// Of the token.
+    expiry: Expiry,
 }
 
 /// What a task of the session comes to.
@@ -117,6 +122,7 @@ enum Step<L: Link> {
     Datagram(Result<Bytes, LinkError>),
     Drain,
     Deadline,
+    Expiry(Due),
 }
 
 /// What ends the session when a step is done.
@@ -175,6 +181,7 @@ impl<L: Link> Session<L> {
                 datagram = self.link.receive_datagram() => Step::Datagram(datagram),
                 Ok(()) = drain.changed() => Step::Drain,
                 () = reached(&mut deadline) => Step::Deadline,
+                due = self.expiry.next() => Step::Expiry(due),
             };
             let result = match step {
                 Step::Drain => {
@@ -200,7 +207,12 @@ impl<L: Link> Session<L> {
             Step::Task(result) => match self.outcome(result)? {
                 Outcome::First(frame, stream) => self.handle_first_frame(*frame, stream)?,
                 Outcome::Ended(sort, ending, stream) => self.handle_ended(sort, ending, stream)?,
-                Outcome::Answered(answer) => Result::from(control.handle_answer(answer).await?)?,
+                Outcome::Answered(answer) => {
+                    if let Answer::Refreshed(Ok(refreshed)) = &answer {
+                        self.expiry = Expiry::new(refreshed.expires_at, now());
+                    }
+                    Result::from(control.handle_answer(answer).await?)?;
+                }
             },
             Step::Control(frame) => {
                 if let (Ok(Some(Frame::Ping(_))), Some(context)) = (&frame, &self.context) {
@@ -219,6 +231,8 @@ impl<L: Link> Session<L> {
                 return Err(Stop::Gone);
             }
             Step::Deadline => return Err(Fault::new(Code::DRAINING, "the node stops").into()),
+            Step::Expiry(Due::Soon(at)) => control.expiring(at).await?,
+            Step::Expiry(Due::Over) => return Err(Fault::new(Code::TOKEN_EXPIRED, "the token has expired").into()),
             Step::Drain => {}
         }
         if let Some(streams_max) = self.state.poll_streams_max() {

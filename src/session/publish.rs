@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Frame,
+    Code, Frame, RoomName,
     frame::put_frame,
     publish::{Duplicate, Open, Opened, Publish},
 };
@@ -10,7 +10,6 @@ use loquic_wire::{
 use super::{
     auth::Action,
     context::Context,
-    shared::Shared,
     state::{Fault, unexpected},
     stats::Stats,
     stream::{Ending, FramesError, Stream, priority, write},
@@ -25,8 +24,9 @@ const PIECES: usize = 64;
 
 /// Serves a stream that began with `Open`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>) -> Ending {
+    let room = open.room.clone();
     let result = match Box::pin(start(context, open, stream)).await {
-        Ok(publisher) => run(&context.shared, publisher, stream).await,
+        Ok(publisher) => run(context, &room, publisher, stream).await,
         Err(ending) => Err(ending),
     };
     match result {
@@ -49,8 +49,13 @@ async fn start<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>
 }
 
 /// Takes publishes and answers them until the peer has ended its half and everything is answered.
-async fn run<L: Link>(shared: &Shared, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
-    let (stats, in_flight_max) = (shared.stats(), shared.config.in_flight_max);
+async fn run<L: Link>(
+    context: &Context<L>,
+    room: &RoomName,
+    mut publisher: Publisher,
+    stream: &mut Stream<L>,
+) -> Result<(), Ending> {
+    let (stats, in_flight_max) = (context.shared.stats(), context.shared.config.in_flight_max);
     let Stream { send, frames } = stream;
     let mut pieces = vec![Bytes::new(); PIECES];
     let mut is_read = true;
@@ -70,6 +75,8 @@ async fn run<L: Link>(shared: &Shared, mut publisher: Publisher, stream: &mut St
                 let publishes = batch.finish()?;
                 stats.publishes.add(publishes.len() as u64);
                 if !publishes.is_empty() {
+                    // A new token may allow less than that with which the stream was opened.
+                    context.check(Action::Publish, room)?;
                     publisher.offer(publishes);
                 }
             }

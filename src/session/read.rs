@@ -41,7 +41,7 @@ async fn run<L: Link>(context: &Context<L>, read: Read, send: &mut L::Send) -> R
             Event::Gap(gap) => write(send, &gap).await?,
             Event::Failed(code) => return Err(Ending::refuse(code, "the log cannot be read")),
             // A scan does not follow the room.
-            Event::Reset(_) | Event::CaughtUp(_) | Event::Ephemerals(_) => {}
+            Event::Reset(_) | Event::CaughtUp(_) | Event::Ephemerals(_) | Event::Interrupted => {}
         }
     }
     send.write_all_chunks(&mut [to_bytes(&scan.end())]).await?;

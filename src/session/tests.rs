@@ -7,3 +7,4 @@ mod peer;
 mod presence;
 mod publishing;
 mod subscribing;
+mod tokens;

@@ -23,31 +23,43 @@ use crate::{
 
 /// Serves a stream that began with `Watch`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, watch: Watch, stream: &mut Stream<L>) -> Ending {
+    let what = watch.clone();
     let watcher = match Box::pin(start(context, watch)).await {
         Ok(watcher) => watcher,
         Err(ending) => return ending,
     };
-    match run(watcher, stream).await {
+    match run(context, &what, watcher, stream).await {
         Ok(never) => match never {},
         Err(ending) => ending,
     }
 }
 
 async fn start<L: Link>(context: &Context<L>, watch: Watch) -> Result<Watcher, Ending> {
-    match &watch {
-        Watch::Rooms(rooms) => rooms.iter().try_for_each(|room| context.check(Action::Watch, room))?,
-        Watch::Prefix(prefix) if context.permissions().may_watch_prefix(prefix) => {}
-        Watch::Prefix(prefix) => return Err(forbidden(prefix)),
-    }
+    check(context, &watch)?;
     Ok(context.shared.rooms.watch(&context.principal.tenant, &watch).await?)
 }
 
+fn check<L: Link>(context: &Context<L>, watch: &Watch) -> Result<(), Ending> {
+    match watch {
+        Watch::Rooms(rooms) => rooms.iter().try_for_each(|room| context.check(Action::Watch, room)),
+        Watch::Prefix(prefix) if context.permissions().may_watch_prefix(prefix) => Ok(()),
+        Watch::Prefix(prefix) => Err(forbidden(prefix)),
+    }
+}
+
 /// Says what moved, then rests, so that a busy room costs a frame per interval.
-async fn run<L: Link>(mut watcher: Watcher, stream: &mut Stream<L>) -> Result<Infallible, Ending> {
+async fn run<L: Link>(
+    context: &Context<L>,
+    what: &Watch,
+    mut watcher: Watcher,
+    stream: &mut Stream<L>,
+) -> Result<Infallible, Ending> {
     let Stream { send, frames } = stream;
     loop {
         let heads = unless_ended(frames, watcher.next()).await?;
         let heads = heads.map_err(|code| Ending::refuse(code, "the watch is over"))?;
+        // A new token may allow less.
+        check(context, what)?;
         let written = unless_ended(frames, send.write_all_chunks(&mut [encode(&heads)])).await;
         // Ending here could end the stream inside a frame.
         written.map_err(|ending| if ending == Ending::Finish { Ending::Abandon } else { ending })??;

@@ -231,6 +231,7 @@ impl Follower {
                 assert!(!std::mem::replace(&mut self.caught_up, true), "caught up twice");
                 assert_eq!((caught_up.head.get(), self.next), (head, head + 1));
             }
+            Event::Interrupted => panic!("nobody interrupts it"),
             Event::Failed(code) => {
                 assert!(self.failed && code == Code::NOT_YET_APPLIED, "{code}");
                 return false;

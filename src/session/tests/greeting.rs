@@ -16,7 +16,7 @@ use super::peer::{AllowNothing, Peer, hello, join, open, room, shared};
 use crate::{
     config::limits,
     room::testing,
-    session::{Config, Drain, Shared, auth::DangerAdmitEverybody},
+    session::{Config, Drain, Shared, auth::DANGER_ADMIT_EVERYBODY},
     transport::{Link, LinkError, SendStream, memory},
 };
 
@@ -276,7 +276,7 @@ async fn a_token_that_is_not_accepted_ends_the_session() {
 async fn more_streams_of_a_sort_than_allowed_are_refused() {
     let mut config = Config::default();
     config.session.rooms_max = 0;
-    let shared = Shared::new(testing::rooms(), DangerAdmitEverybody, config);
+    let shared = Shared::new(testing::rooms(), DANGER_ADMIT_EVERYBODY, config);
     let (peer, mut control) = Peer::greet(&shared).await;
     peer.open(join("a", From::Live)).await.refused(Code::TOO_MANY_STREAMS).await;
     control.is_alive().await;
@@ -306,7 +306,7 @@ async fn the_allowance_of_streams_follows_what_is_open() {
 #[tokio::test(start_paused = true)]
 async fn a_full_node_says_so() {
     let config = Config { sessions_max: 1, ..Config::default() };
-    let shared = Shared::new(testing::rooms(), DangerAdmitEverybody, config);
+    let shared = Shared::new(testing::rooms(), DANGER_ADMIT_EVERYBODY, config);
     let (mut first, mut control) = Peer::greet(&shared).await;
     let mut second = Peer::connect(&shared);
     let refused = second.open(hello()).await.refused(Code::TOO_MANY_SESSIONS).await;

@@ -18,7 +18,7 @@ use crate::{
     room::{Refusal, testing},
     session::{
         self, Config, Shared,
-        auth::{Action, Admission, Authenticator, DangerAdmitEverybody, Permissions},
+        auth::{Action, Admission, Authenticator, DANGER_ADMIT_EVERYBODY, Permissions},
         stream::{Frames, FramesError},
     },
     transport::{Link, LinkError, SendStream, StreamError, memory},
@@ -28,7 +28,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn shared() -> Arc<Shared> {
-    Shared::new(testing::rooms(), DangerAdmitEverybody, Config::default())
+    Shared::new(testing::rooms(), DANGER_ADMIT_EVERYBODY, Config::default())
 }
 
 pub(super) fn room(name: &str) -> RoomName {
@@ -59,7 +59,7 @@ pub(super) struct AllowNothing;
 impl Authenticator for AllowNothing {
     fn authenticate<'a>(&'a self, auth: &'a Auth, peer: SocketAddr) -> BoxFuture<'a, Result<Admission, Refusal>> {
         Box::pin(async move {
-            let admission = DangerAdmitEverybody.authenticate(auth, peer).await?;
+            let admission = DANGER_ADMIT_EVERYBODY.authenticate(auth, peer).await?;
             assert_eq!(admission.principal.tenant, TenantName::main());
             Ok(Admission { permissions: Arc::new(AllowNothing), ..admission })
         })
@@ -251,6 +251,7 @@ macro_rules! from_frame {
 
 from_frame! {
     Welcome => Welcome, Refused => Refused, Closing => Closing,
+    loquic_wire::control::Expiring => Expiring, loquic_wire::control::Refreshed => Refreshed,
     loquic_wire::control::Goaway => Goaway, loquic_wire::control::Peeked => Peeked,
     Joined => Joined, Record => Record, loquic_wire::join::Gap => Gap, loquic_wire::join::Reset => Reset,
     loquic_wire::join::CaughtUp => CaughtUp, loquic_wire::join::Left => Left,

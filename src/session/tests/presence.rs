@@ -16,7 +16,7 @@ use crate::{
     room::{Refusal, testing},
     session::{
         Config, Shared,
-        auth::{Action, Admission, Authenticator, DangerAdmitEverybody, Permissions},
+        auth::{Action, Admission, Authenticator, DANGER_ADMIT_EVERYBODY, Permissions},
     },
     transport::{Link, SendStream},
 };
@@ -25,7 +25,7 @@ const FOR_EVER: Duration = Duration::from_secs(3_600);
 
 fn shared(list_max: usize, grace: Duration) -> Arc<Shared> {
     let config = Config { presence: Options { list_max, grace }, ..Config::default() };
-    Shared::new(testing::rooms(), DangerAdmitEverybody, config)
+    Shared::new(testing::rooms(), DANGER_ADMIT_EVERYBODY, config)
 }
 
 fn user(name: &str) -> UserName {
@@ -180,7 +180,7 @@ struct Discreet;
 impl Authenticator for Discreet {
     fn authenticate<'a>(&'a self, auth: &'a Auth, peer: SocketAddr) -> BoxFuture<'a, Result<Admission, Refusal>> {
         Box::pin(async move {
-            let admission = DangerAdmitEverybody.authenticate(auth, peer).await?;
+            let admission = DANGER_ADMIT_EVERYBODY.authenticate(auth, peer).await?;
             Ok(Admission { permissions: Arc::new(Discreet), ..admission })
         })
     }
