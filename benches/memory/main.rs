@@ -37,7 +37,7 @@ use tokio::time::sleep;
 use self::support::{
     figures::{Table, has_flag, is_quick, value_of, verdict},
     process::{Node, Process, Server, raise_open_files},
-    wire::{Carrier, Session, Stream, endpoints, publish_many},
+    wire::{Carrier, Session, endpoints, publish_many},
 };
 
 /// What is measured: how many there are, how many bytes more the server has with them, and what is allowed.
