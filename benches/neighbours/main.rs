@@ -9,11 +9,13 @@
 //!   client does not read the stream, so that its flow control is used up;
 //! - *catching up*: a room of 1,000,000 records is replayed in 2 s, by a client that gives credit at that pace;
 //! - *both*;
-//! - *elsewhere*: the same replay on a connection of its own. What that costs the live rooms is the machine, and not the
+//!   *elsewhere*: the same replay on a connection of its own. What that costs the live rooms is the machine, and not
+//!   the
 //!   connection;
 //! - *flat out*, *flat out elsewhere*: without a pace, again and again, which takes all of a machine with two cores.
 //!
-//! Target: p99 at most 1.5 × of alone, and of the same elsewhere, over raw QUIC and over WebTransport. Both percentiles are medians of the rounds.
+//! Target: p99 at most 1.5 × of alone, and of the same elsewhere, over raw QUIC and over WebTransport. Both
+//! percentiles are medians of the rounds.
 //! Rooms are at the level `process`, so that what syncs of the disk take hides nothing; `--level disk` has them too.
 //!
 //! `cargo bench --bench neighbours [-- --quick] [--transport quic|webtransport] [--level LEVEL]`
@@ -160,8 +162,8 @@ fn report(table: &mut Table, carrier: Carrier, phases: &[Vec<Phase>]) {
             target(p99 / machine),
         ];
         let line = serde_json::json!({
-            "beside": name, "transport": carrier.name(), "p50_us": p50, "p99_us": p99, "ratio": ratio, "ratio_elsewhere": p99 / machine,
-            "replayed_per_s": replayed.round(),
+            "beside": name, "transport": carrier.name(), "p50_us": p50, "p99_us": p99, "ratio": ratio,
+            "ratio_elsewhere": p99 / machine, "replayed_per_s": replayed.round(),
         });
         table.row(cells, line);
     }

@@ -78,10 +78,8 @@ pub(super) async fn finish(
     stage.phase.send_replace(Phase::Settling);
     gather(&mut stage.answers, &mut answered).await;
 
-    let mut lags = Vec::new();
+    let (mut lags, mut judged) = (Vec::new(), Vec::new());
     gather(&mut stage.probe, &mut lags).await;
-
-    let mut judged = Vec::new();
     if !hurried {
         tokio::select! {
             () = gather(&mut stage.subscribers, &mut judged) => {}
