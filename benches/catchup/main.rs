@@ -17,13 +17,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use loquic_client::{Client, Event, From};
-use loquic_wire::{Frame, limits::NUMBER_MAX};
-use quinn::Endpoint;
+use loquic_wire::limits::NUMBER_MAX;
 
 use crate::support::{
     figures::{Table, is_quick, verdict},
     process::{Node, Server, own_cpu},
-    wire::{Cutter, RECORD_KIND, Session, endpoints, put_publish},
+    wire::{Cutter, RECORD_KIND, Session, endpoints, fill, leave},
 };
 
 const PAYLOAD_BYTES: usize = 128;
@@ -36,7 +35,7 @@ fn main() {
     let mut rows = Vec::new();
     for (records, per_chunk) in [(1_000_000 / scale, 256), (100_000 / scale, 8)] {
         let mut server = Server::start(&Node::default());
-        runtime.block_on(load(&server, records, per_chunk));
+        runtime.block_on(fill(server.address, ROOM, records, per_chunk, PAYLOAD_BYTES));
         let mut runs = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
             server = server.restart(&Node::default());
@@ -66,37 +65,6 @@ impl Run {
         runs.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
         (*runs.last().expect("at least one run"), runs[runs.len() / 2].per_second)
     }
-}
-
-/// Fills the room: small submissions are answered before the next is sent, so that each is a chunk; large ones overlap
-/// and are joined up to the size of a chunk.
-async fn load(server: &Server, records: u64, per_submission: u64) {
-    let endpoint = endpoints(1, b"loquic-1").remove(0);
-    let session = Session::open(&endpoint, server.address, "ada").await;
-    let (mut stream, _) = session.publisher(ROOM, 1).await;
-    let ahead = if per_submission >= 256 { 16 * per_submission } else { per_submission };
-    let payload = Bytes::from(vec![b'x'; PAYLOAD_BYTES]);
-    let (mut sent, mut acked) = (0, 0);
-    while acked < records {
-        while sent < records && sent + per_submission <= acked + ahead {
-            let (mut out, until) = (Vec::new(), records.min(sent + per_submission));
-            (sent + 1..=until).for_each(|id| put_publish(&mut out, id, payload.clone()));
-            sent = until;
-            stream.send.write_chunk(out.into()).await.expect("the stream takes publishes");
-        }
-        acked += match stream.frame().await {
-            Some(Frame::Ack(_)) => 1,
-            Some(Frame::AckRun(run)) => u64::from(run.count),
-            other => panic!("in place of an ack came {other:?}"),
-        };
-    }
-    leave(&endpoint, &session).await;
-}
-
-/// A node that is to end waits for sessions that are open.
-async fn leave(endpoint: &Endpoint, session: &Session) {
-    session.connection.close(0u32.into(), b"");
-    endpoint.wait_idle().await;
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -25,7 +25,7 @@ use super::{
     support::{
         figures::Times,
         process::Process,
-        wire::{Cutter, RECORD_KIND, Session, put_publish},
+        wire::{Carrier, Cutter, RECORD_KIND, Session, endpoints, put_publish},
     },
 };
 
@@ -152,11 +152,12 @@ impl Shared {
 }
 
 impl Clients {
-    pub(crate) async fn loquic(endpoints: Vec<Endpoint>, to: SocketAddr, subscribers: usize) -> Self {
+    pub(crate) async fn loquic(carrier: Carrier, to: SocketAddr, subscribers: usize) -> Self {
+        let endpoints = endpoints(16, carrier.alpn());
         let shared = Shared::new(subscribers);
         let (mut tasks, mut sessions) = (JoinSet::new(), Vec::new());
         for at in 0..subscribers {
-            let session = Session::open(&endpoints[at % endpoints.len()], to, "subscriber").await;
+            let session = Session::open_over(carrier, &endpoints[at % endpoints.len()], to, "subscriber").await;
             let (mut stream, _) = session.join(ROOM, From::Live, NUMBER_MAX).await;
             assert!(matches!(stream.frame().await, Some(Frame::CaughtUp(_))), "caught up");
             let (send, recv, frames) = stream.into_halves();
@@ -164,7 +165,7 @@ impl Clients {
             tasks.spawn(subscribe(send, recv, Messages::Frames(Cutter::default()), shared.clone()));
             sessions.push(session);
         }
-        let session = Session::open(&endpoints[0], to, "ann").await;
+        let session = Session::open_over(carrier, &endpoints[0], to, "ann").await;
         let (stream, last) = session.publisher(ROOM, 1).await;
         assert_eq!(last, 0, "a new room");
         let (send, recv, _) = stream.into_halves();

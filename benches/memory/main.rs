@@ -5,7 +5,8 @@
 //! same against less of it. Caches and write buffers of the log have a size of their own that does not depend on what
 //! is measured; they are made small and filled first.
 //!
-//! - *idle sessions*: 2,000 sessions joined to an empty room each, at most 50 KB each;
+//! - *idle sessions*: 2,000 sessions joined to an empty room each, at most 50 KB each over raw QUIC and 85 KB over
+//!   WebTransport; and what they are before they join, so that join and HTTP/3 can be told apart;
 //! - *rooms at rest*: 20,000 rooms with three records each that nobody uses any more, at most 2 KB each;
 //! - *no credit*: what 1,000 readers without credit hold more when 200 MB are published, at most 16 KB each;
 //! - *stopped clients*: what 1,000 connections hold more whose process stops (SIGSTOP) while they are joined to a room
@@ -36,7 +37,7 @@ use tokio::time::sleep;
 use self::support::{
     figures::{Table, has_flag, is_quick, value_of, verdict},
     process::{Node, Process, Server, raise_open_files},
-    wire::{Session, Stream, endpoints, publish_many},
+    wire::{Carrier, Session, endpoints, publish_many},
 };
 
 /// What is measured: how many there are, how many bytes more the server has with them, and what is allowed.
@@ -49,6 +50,12 @@ struct Figure {
 
 /// Makes the bench a client that joins and goes on reading; the server's address and how many sessions follow.
 const HOLD: &str = "--hold";
+
+/// Idle sessions: before the join and with it.
+const IDLE: &[(Carrier, [&str; 2], u64)] = &[
+    (Carrier::Quic, ["idle sessions, quic, no room", "idle sessions, quic"], 50_000),
+    (Carrier::WebTransport, ["idle sessions, webtransport, no room", "idle sessions, webtransport"], 85_000),
+];
 
 const STOPPED: &[(&str, Stopping)] = &[
     ("stopped clients, idle", Stopping::Idle),
@@ -89,7 +96,9 @@ fn main() {
         );
     };
     if chosen("idle sessions") {
-        add(runtime.block_on(idle_sessions(2_000 / part)));
+        for (carrier, names, each_max) in IDLE {
+            runtime.block_on(idle_sessions(*carrier, *names, 2_000 / part, *each_max)).into_iter().for_each(&mut add);
+        }
     }
     if chosen("no credit") {
         add(runtime.block_on(no_credit(1_000 / part as usize, 200_000_000 / part)));
@@ -111,30 +120,35 @@ fn start() -> Server {
     Server::start(&Node { level: Some("process"), config, ..Node::default() })
 }
 
-async fn idle_sessions(count: u64) -> Figure {
+async fn idle_sessions(carrier: Carrier, names: [&'static str; 2], count: u64, each_max: u64) -> [Figure; 2] {
     let server = start();
-    let endpoints = endpoints(4, loquic_wire::ALPN.as_bytes());
+    let endpoints = endpoints(4, carrier.alpn());
+    let open = async |numbers: std::ops::Range<u64>| {
+        let opened = stream::iter(numbers).map(async |number| {
+            let endpoint = &endpoints[number as usize % endpoints.len()];
+            (number, Session::open_over(carrier, endpoint, server.address, "idle").await)
+        });
+        opened.buffer_unordered(OPENING).collect::<Vec<_>>().await
+    };
+    let join = async |sessions: Vec<(u64, Session)>| {
+        let joined = stream::iter(sessions).map(async |(number, session)| {
+            let (stream, _) = session.join(&format!("idle:{number}"), From::Live, 256 * KIB).await;
+            (session, stream)
+        });
+        joined.buffer_unordered(OPENING).collect::<Vec<_>>().await
+    };
     // The first ones pay for what is there once.
-    let _first = join_own_rooms(&endpoints, server.address, 0..200).await;
+    let _first = join(open(0..200).await).await;
     sleep(SETTLE).await;
     let before = server.process.rss();
-    let _sessions = join_own_rooms(&endpoints, server.address, 200..200 + count).await;
+    let sessions = open(200..200 + count).await;
     sleep(SETTLE).await;
-    let bytes = server.process.rss().saturating_sub(before);
-    Figure { name: "idle sessions", count, bytes, each_max: 50_000 }
-}
-
-async fn join_own_rooms(
-    endpoints: &[Endpoint],
-    address: SocketAddr,
-    numbers: std::ops::Range<u64>,
-) -> Vec<(Session, Stream)> {
-    let joined = stream::iter(numbers).map(async |number| {
-        let session = Session::open(&endpoints[number as usize % endpoints.len()], address, "idle").await;
-        let (stream, _) = session.join(&format!("idle:{number}"), From::Live, 256 * KIB).await;
-        (session, stream)
-    });
-    joined.buffer_unordered(OPENING).collect().await
+    let opened = server.process.rss().saturating_sub(before);
+    let _joined = join(sessions).await;
+    sleep(SETTLE).await;
+    let joined = server.process.rss().saturating_sub(before);
+    let [without, with] = names;
+    [(without, opened), (with, joined)].map(|(name, bytes)| Figure { name, count, bytes, each_max })
 }
 
 async fn rooms_at_rest(count: u64) -> Figure {

@@ -18,6 +18,7 @@ use rustls::{
     crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use url::Url;
 
 /// Endpoints on loopback, one socket each: a single socket's buffer does not hold what a thousand connections are sent.
 pub fn endpoints(count: usize, alpn: &[u8]) -> Vec<Endpoint> {
@@ -54,24 +55,66 @@ fn client_config(alpn: &[u8]) -> ClientConfig {
         .receive_window(VarInt::from_u32(32 << 20))
         .send_window(8 << 20)
         .max_concurrent_bidi_streams(0_u32.into())
-        .max_concurrent_uni_streams(0_u32.into())
+        // What HTTP/3 is entitled to.
+        .max_concurrent_uni_streams(3_u32.into())
         .keep_alive_interval(Some(Duration::from_secs(8)))
         .max_idle_timeout(Some(VarInt::from_u32(120_000).into()));
     config.transport_config(Arc::new(transport));
     config
 }
 
+/// How a session is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    Quic,
+    WebTransport,
+}
+
+impl Carrier {
+    pub const ALL: [Self; 2] = [Self::Quic, Self::WebTransport];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quic => "quic",
+            Self::WebTransport => "webtransport",
+        }
+    }
+
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Quic => loquic_wire::ALPN.as_bytes(),
+            Self::WebTransport => web_transport_quinn::ALPN.as_bytes(),
+        }
+    }
+
+    /// What a stream begins with: over WebTransport its type (0x41), and the session's stream, which is the first.
+    fn header(self) -> &'static [u8] {
+        match self {
+            Self::Quic => &[],
+            Self::WebTransport => &[0x40, 0x41, 0],
+        }
+    }
+}
+
 /// A session.
 pub struct Session {
     pub connection: Connection,
+    carrier: Carrier,
+    /// Its end would be the session's.
+    _web: Option<web_transport_quinn::Session>,
     pub welcome: Welcome,
     /// Kept open: its end is the session's.
     pub control: Stream,
 }
 
 impl Session {
-    /// Connects and says hello.
+    /// Connects over QUIC and says hello.
     pub async fn open(endpoint: &Endpoint, to: SocketAddr, name: &str) -> Self {
+        Self::open_over(Carrier::Quic, endpoint, to, name).await
+    }
+
+    /// Connects and says hello; the endpoint must have the carrier's ALPN.
+    pub async fn open_over(carrier: Carrier, endpoint: &Endpoint, to: SocketAddr, name: &str) -> Self {
         let connecting = endpoint.connect(to, "localhost").expect("the address can be connected to");
         let connection = connecting.await.expect("connected");
         let hello = Hello {
@@ -80,9 +123,17 @@ impl Session {
             client: "bench".into(),
             previous: None,
         };
-        let mut control = Stream::open(&connection, &hello).await;
+        let web = match carrier {
+            Carrier::Quic => None,
+            Carrier::WebTransport => {
+                let url: Url = format!("https://{to}/v1").parse().expect("an address");
+                let session = web_transport_quinn::Session::connect(connection.clone(), url).await;
+                Some(session.expect("a WebTransport session"))
+            }
+        };
+        let mut control = Stream::open(&connection, carrier, &hello).await;
         match control.frame().await {
-            Some(Frame::Welcome(welcome)) => Self { connection, welcome, control },
+            Some(Frame::Welcome(welcome)) => Self { connection, carrier, _web: web, welcome, control },
             other => panic!("no welcome: {other:?}"),
         }
     }
@@ -91,7 +142,7 @@ impl Session {
     pub async fn join(&self, room: &str, from: From, credit: u64) -> (Stream, Joined) {
         let room = RoomName::new(room).expect("a name");
         let join = Join { room, from, mode: Mode::All, credit, presence: PresenceLevel::None };
-        let mut stream = Stream::open(&self.connection, &join).await;
+        let mut stream = Stream::open(&self.connection, self.carrier, &join).await;
         match stream.frame().await {
             Some(Frame::Joined(joined)) => (stream, joined),
             other => panic!("not joined: {other:?}"),
@@ -103,7 +154,8 @@ impl Session {
         let mut producer = [0x62; 16];
         producer[..8].copy_from_slice(&number.to_be_bytes());
         let room = RoomName::new(room).expect("a name");
-        let mut stream = Stream::open(&self.connection, &Open { room, producer: ProducerId(producer) }).await;
+        let mut stream =
+            Stream::open(&self.connection, self.carrier, &Open { room, producer: ProducerId(producer) }).await;
         match stream.frame().await {
             Some(Frame::Opened(opened)) => (stream, opened.last_id),
             other => panic!("not opened: {other:?}"),
@@ -120,8 +172,9 @@ pub struct Stream {
 
 impl Stream {
     /// Opens a stream with its first frame.
-    pub async fn open<B: frame::Body>(connection: &Connection, first: &B) -> Self {
+    pub async fn open<B: frame::Body>(connection: &Connection, carrier: Carrier, first: &B) -> Self {
         let (mut send, recv) = connection.open_bi().await.expect("a stream");
+        send.write_all(carrier.header()).await.expect("written");
         send.write_chunk(to_bytes(first)).await.expect("written");
         Self { send, recv, decoder: Decoder::new() }
     }
@@ -179,6 +232,37 @@ pub async fn publish_many(stream: &mut Stream, first: u64, count: u64, payload: 
         acked = acked_up_to(stream, next.min(acked + BURST) - 1).await + 1;
     }
     end
+}
+
+/// Fills a room: small submissions are answered before the next is sent, so that each is a chunk; large ones overlap
+/// and are joined up to the size of a chunk.
+pub async fn fill(to: SocketAddr, room: &str, records: u64, per_submission: u64, payload_bytes: usize) {
+    let endpoint = endpoints(1, b"loquic-1").remove(0);
+    let session = Session::open(&endpoint, to, "ada").await;
+    let (mut stream, _) = session.publisher(room, 1).await;
+    let ahead = if per_submission >= 256 { 16 * per_submission } else { per_submission };
+    let payload = Bytes::from(vec![b'x'; payload_bytes]);
+    let (mut sent, mut acked) = (0, 0);
+    while acked < records {
+        while sent < records && sent + per_submission <= acked + ahead {
+            let (mut out, until) = (Vec::new(), records.min(sent + per_submission));
+            (sent + 1..=until).for_each(|id| put_publish(&mut out, id, payload.clone()));
+            sent = until;
+            stream.send.write_chunk(out.into()).await.expect("the stream takes publishes");
+        }
+        acked += match stream.frame().await {
+            Some(Frame::Ack(_)) => 1,
+            Some(Frame::AckRun(run)) => u64::from(run.count),
+            other => panic!("in place of an ack came {other:?}"),
+        };
+    }
+    leave(&endpoint, &session).await;
+}
+
+/// A node that is to end waits for sessions that are open.
+pub async fn leave(endpoint: &Endpoint, session: &Session) {
+    session.connection.close(0u32.into(), b"");
+    endpoint.wait_idle().await;
 }
 
 /// Appends a publish of bytes.

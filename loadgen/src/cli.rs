@@ -11,6 +11,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use loquic_impair::Profile;
 
 use crate::{
     limits::LAG_MAX_DEFAULT,
@@ -20,6 +21,7 @@ use crate::{
     report::{Grade, Report},
     run,
     scenario::{self, Scenario},
+    scrape,
     slo::{self, Slo},
     units,
 };
@@ -84,6 +86,12 @@ struct Run {
     /// Also measure this process: CPU and memory of a server on this machine
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
+    /// Read the server's metrics there: its own counts, and CPU and memory of a server elsewhere
+    #[arg(long, value_name = "URL")]
+    metrics_url: Option<scrape::Source>,
+    /// Put a network between: the name of a profile (loss-2, rtt-100ms, …) or `delay=15ms,loss=1%`, seeded by --seed
+    #[arg(long, value_name = "PROFILE")]
+    impair: Option<Profile>,
     /// Write the report as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -186,6 +194,8 @@ impl Run {
             transport: self.transport,
             insecure: self.insecure,
             server_pid: self.server_pid,
+            metrics_url: self.metrics_url,
+            impair: self.impair,
             lag_max: self.lag_max,
             connect_timeout: self.connect_timeout,
             sessions: 0,
@@ -289,6 +299,12 @@ mod tests {
             ("--server-pid 4294967295", "no such process"),
             ("--rate -5", "unexpected argument"),
             ("--threads 0", "0"),
+            ("--metrics-url 127.0.0.1:9090", "must begin with http://"),
+            ("--metrics-url https://127.0.0.1:9090/metrics", "must begin with http://"),
+            ("--metrics-url http:///metrics", "names no host"),
+            ("--impair wet-string", "\"wet-string\" is not a profile"),
+            ("--impair loss=200%", "loss=200%"),
+            ("--impair loss-2 --rooms 20k --subscribers 1", "at most 16384 sessions with --impair"),
         ] {
             let error = plan(flags).unwrap_err();
             assert!(error.contains(said), "{flags}: {error}");

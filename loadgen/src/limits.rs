@@ -46,6 +46,13 @@ pub(crate) const ERRORS_MAX: usize = 16;
 /// Latencies past it are recorded as this.
 pub(crate) const LATENCY_MAX: Duration = Duration::from_secs(3600);
 
+/// How long the server may take to tell its metrics; then the run fails if it has not begun, and else does without
+/// them.
+pub(crate) const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a page of metrics; more is not read. A node has about 10 kB, whatever its load.
+pub(crate) const METRICS_BYTES_MAX: usize = 1 << 20;
+
 /// The largest payload the protocol has.
 pub(crate) const SIZE_MAX: usize = 128 * 1024;
 

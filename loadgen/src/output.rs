@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
+    metrics::{Check, Comparison},
     plan::Plan,
-    report::{Grade, Latency, Report, Second},
+    report::{Grade, Impaired, Latency, Report, Second},
     units::{grouped, human_bytes, micros},
 };
 
@@ -20,7 +21,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { rows: io::stderr().is_terminal(), with_server: plan.server_pid.is_some() }
+        Self { rows: io::stderr().is_terminal(), with_server: plan.server_pid.is_some() || plan.metrics_url.is_some() }
     }
 
     pub(crate) fn say(&self, text: impl Display) {
@@ -173,6 +174,11 @@ fn cost(out: &mut String, report: &Report) -> std::fmt::Result {
             server.rss_bytes_per_session.map_or(String::new(), |each| format!(", {} a session", human_bytes(each))),
         )?;
     }
+    report.server.iter().filter_map(|server| server.metrics.as_ref()).try_for_each(|metrics| counted(out, metrics))?;
+    if let Some(Impaired { profile, stats }) = &report.impair {
+        writeln!(out, "  network     {profile}")?;
+        stats.to_string().lines().try_for_each(|line| writeln!(out, "              {line}"))?;
+    }
     let generator = &report.generator;
     let threads = report.config.threads;
     writeln!(
@@ -184,6 +190,21 @@ fn cost(out: &mut String, report: &Report) -> std::fmt::Result {
         micros(generator.send_lag_p99_us),
         micros(generator.receive_lag_p99_us),
     )
+}
+
+/// What the server counted beside what came here; both from before the first session on.
+fn counted(out: &mut String, metrics: &Comparison) -> std::fmt::Result {
+    let server = |check: &Check| check.server.map_or("nothing".into(), |count| grouped(count.max(0.0) as u64));
+    let checks = metrics.checks.iter().map(|check| match check.agrees {
+        true => format!("{} {}", server(check), check.what),
+        false => format!("{} {} (here {})", server(check), check.what, grouped(check.generator)),
+    });
+    let checks: Vec<_> = checks.collect();
+    let verdict = match metrics.agrees {
+        true => "as here",
+        false => "NOT as here: right only if sessions were lost, others used the server, or it was restarted",
+    };
+    writeln!(out, "  it counted  {}   {verdict}", checks.join("   "))
 }
 
 #[cfg(test)]

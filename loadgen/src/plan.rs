@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use loquic_impair::Profile;
 use serde::{Serialize, Serializer};
 
 use crate::{
     limits::{MEMBERS_MAX, PUBLISHES_MAX, SEQUENCES_MAX, SESSIONS_MAX, SIZE_MAX},
     payload::STAMP_BYTES,
+    scrape::Source,
     slo::Slo,
 };
 
@@ -35,6 +37,9 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) threads: usize,
     pub(crate) server_pid: Option<u32>,
+    pub(crate) metrics_url: Option<Source>,
+    /// The network between the generator and the server.
+    pub(crate) impair: Option<Profile>,
     #[serde(rename = "lag_max_s", serialize_with = "seconds")]
     pub(crate) lag_max: Duration,
     #[serde(rename = "connect_timeout_s", serialize_with = "seconds")]
@@ -121,6 +126,10 @@ impl Plan {
                 members.min(SESSIONS_MAX)
             ));
         }
+        let clients_max = loquic_impair::limits::CLIENTS_MAX;
+        if self.impair.is_some() && sessions as usize > clients_max {
+            return Err(format!("at most {clients_max} sessions with --impair: each has a link of its own"));
+        }
         if self.duration.is_zero() {
             return Err("--duration must be above 0".into());
         }
@@ -128,8 +137,9 @@ impl Plan {
         if !(1.0..=PUBLISHES_MAX).contains(&publishes) {
             return Err(format!("--rate and --duration together are {publishes} publishes; at least 1, at most 1e11"));
         }
-        match self.slo.iter().find(|slo| slo.needs_server() && self.server_pid.is_none()) {
-            Some(slo) => Err(format!("--slo {slo} needs --server-pid")),
+        let is_blind = self.server_pid.is_none() && self.metrics_url.is_none();
+        match self.slo.iter().find(|slo| slo.needs_server() && is_blind) {
+            Some(slo) => Err(format!("--slo {slo} needs --server-pid or --metrics-url")),
             None => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! What a run gives, as JSON (`loquic-loadgen/1`). Fields are only ever added.
 
+use loquic_impair::{Profile, Stats};
 use serde::Serialize;
 
-use crate::{environment::Environment, plan::Plan, slo::Outcome};
+use crate::{environment::Environment, metrics::Comparison, plan::Plan, slo::Outcome};
 
 pub(crate) const SCHEMA: &str = "loquic-loadgen/1";
 
@@ -36,9 +37,11 @@ pub(crate) struct Report {
     pub(crate) latency_uncorrected_us: Option<Latency>,
     /// From the time at which a publish was due to its ack.
     pub(crate) ack_latency_us: Option<Latency>,
-    /// Only with `--server-pid`.
+    /// Only with `--server-pid` or `--metrics-url`.
     pub(crate) server: Option<Server>,
     pub(crate) generator: Generator,
+    /// Only with `--impair`.
+    pub(crate) impair: Option<Impaired>,
     /// Whether the figures are the server's, and not the generator's.
     pub(crate) valid: bool,
     pub(crate) invalid_reasons: Vec<String>,
@@ -81,6 +84,17 @@ pub(crate) struct Server {
     /// What it has grown since before the first session, divided by the sessions. Null if it has not grown: then it had
     /// memory left from before.
     pub(crate) rss_bytes_per_session: Option<f64>,
+    /// What the server counted itself. Only with `--metrics-url`.
+    pub(crate) metrics: Option<Comparison>,
+}
+
+/// The network that was put between.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Impaired {
+    pub(crate) profile: Profile,
+    /// What it did, from the first session on.
+    #[serde(flatten)]
+    pub(crate) stats: Stats,
 }
 
 #[derive(Debug, Default, Clone, Serialize)]
@@ -181,7 +195,7 @@ mod tests {
         has(&json, "series environment config");
         has(&json["rate"], "target published delivered");
         has(&json["latency_us"], "p50 p90 p99 p999 max");
-        has(&json["server"], "cpu_us_per_delivery cpu_s rss_bytes rss_bytes_per_session");
+        has(&json["server"], "cpu_us_per_delivery cpu_s rss_bytes rss_bytes_per_session metrics");
         has(&json["generator"], "cpu_s send_lag_p99_us");
         has(&json["slo"][0], "expr value pass");
         has(&json["series"][0], "t published delivered p50 p99 max lost sessions server_cpu server_rss");

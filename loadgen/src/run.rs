@@ -14,10 +14,13 @@ use tokio::{
 use crate::{
     cli::Failed,
     environment::Environment,
+    metrics::Page,
+    network::Network,
     output::Live,
     plan::Plan,
     process::{Process, Usage},
     report::{Report, Second},
+    scrape::Source,
 };
 
 use stage::Stage;
@@ -41,27 +44,32 @@ pub(crate) async fn until(mut phase: watch::Receiver<Phase>, wanted: Phase) {
 pub(crate) async fn run(plan: Plan) -> Result<Report, Failed> {
     let mut signals = Signals::new()?;
     let environment = Environment::look(plan.server_pid);
-    let gauges = Gauges { server: plan.server_pid.map(Process::with_id) };
-    let idle = gauges.read();
+    let gauges = Gauges { server: plan.server_pid.map(Process::with_id), source: plan.metrics_url.clone() };
+    let idle = gauges.read().await;
+    if let Some(Err(error)) = &idle.page {
+        return Err(Failed::tool(format_args!("--metrics-url: {error}")));
+    }
+    let network = Network::start(&plan).await?;
     let live = Live::new(&plan);
     let stage = tokio::select! {
-        stage = Stage::prepare(&plan, &live) => stage?,
+        stage = Stage::prepare(&plan, &network, &live) => stage?,
         () = signals.next() => return Err(Failed::tool("interrupted before anything was published")),
     };
     let mut course = Course {
         live,
         gauges,
+        start: idle.clone(),
+        end: idle.clone(),
+        last_sampled: idle.clone(),
         idle,
-        start: idle,
-        end: idle,
-        last_sampled: idle,
         series: Vec::new(),
         interrupted: None,
     };
     let (mut stage, pacing) = stage.start(&plan)?;
     course.measure(&plan, &mut stage, &mut signals).await;
     let finished = finish::finish(&plan, stage, pacing, &mut course, &mut signals).await;
-    Ok(finish::report(plan, environment, course, finished))
+    let impaired = network.end().await;
+    Ok(finish::report(plan, environment, course, finished, impaired))
 }
 
 /// What is known of a run besides what was delivered.
@@ -90,8 +98,8 @@ impl Course {
             () = sleep_until(start.into()) => {}
             () = signals.next() => self.interrupted = Some(stage.clock.now()),
         }
-        self.start = self.gauges.read();
-        self.last_sampled = self.start;
+        self.start = self.gauges.read().await;
+        self.last_sampled = self.start.clone();
         stage.sessions.online();
         self.live.say(format_args!("measuring for {:?}", plan.duration));
         self.live.heading();
@@ -103,7 +111,7 @@ impl Course {
             tokio::select! {
                 biased;
                 () = signals.next() => self.interrupted = Some(stage.clock.now()),
-                _ = ticks.tick() => self.row(stage, start),
+                _ = ticks.tick() => self.row(stage, start).await,
                 () = sleep_until(end.into()) => break,
             }
             if Instant::now() >= end {
@@ -112,8 +120,8 @@ impl Course {
         }
     }
 
-    fn row(&mut self, stage: &mut Stage, start: Instant) {
-        let before = std::mem::replace(&mut self.last_sampled, self.gauges.read());
+    async fn row(&mut self, stage: &mut Stage, start: Instant) {
+        let before = std::mem::replace(&mut self.last_sampled, self.gauges.read().await);
         let mut row = Second { t: start.elapsed().as_secs_f64().round() as u64, ..Second::default() };
         if let (Some(now), Some(before)) = (self.last_sampled.server, before.server) {
             row.server_cpu = Some(now.cpu.saturating_sub(before.cpu).as_secs_f64());
@@ -127,24 +135,42 @@ impl Course {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The processes that are looked at.
-#[derive(Debug, Clone, Copy)]
+/// What is looked at from outside.
+#[derive(Debug)]
 struct Gauges {
     server: Option<Process>,
+    source: Option<Source>,
 }
 
-/// What they have used.
-#[derive(Debug, Clone, Copy)]
+/// What was seen there.
+#[derive(Debug, Clone)]
 struct Reading {
     at: Instant,
     own: Usage,
     server: Option<Usage>,
+    page: Option<Result<Page, String>>,
+}
+
+impl Reading {
+    /// Why there are no metrics although they were asked for.
+    fn unread(&self) -> Option<String> {
+        self.page.as_ref()?.as_ref().err().map(|error| format!("metrics: {error}"))
+    }
 }
 
 impl Gauges {
-    fn read(self) -> Reading {
+    async fn read(&self) -> Reading {
+        let page = match &self.source {
+            Some(source) => Some(source.read().await),
+            None => None,
+        };
         let own = Process::own().usage().unwrap_or_default();
-        Reading { at: Instant::now(), own, server: self.server.and_then(Process::usage) }
+        let server = match self.server {
+            Some(server) => server.usage(),
+            // A server elsewhere says itself what it has used.
+            None => page.as_ref().and_then(|page| page.as_ref().ok()?.usage()),
+        };
+        Reading { at: Instant::now(), own, server, page }
     }
 }
 

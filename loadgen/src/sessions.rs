@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     cli::Failed,
     limits::{CONNECTING_MAX, OUTBOX_BYTES_MAX, OUTBOX_COUNT_MAX},
+    network::Network,
     plan::{Plan, Transport},
 };
 
@@ -25,11 +26,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Opens all of them.
-    pub(crate) async fn open(plan: &Plan) -> Result<Self, Failed> {
-        let endpoints = (0..plan.threads.min(plan.sessions as usize)).map(|_| bind()).collect::<Result<Vec<_>, _>>();
+    pub(crate) async fn open(plan: &Plan, network: &Network) -> Result<Self, Failed> {
+        // A network has one link for each address, and every session is to have its own.
+        let count = if network.is_impaired() { usize::MAX } else { plan.threads };
+        let endpoints = (0..count.min(plan.sessions as usize)).map(|_| bind()).collect::<Result<Vec<_>, _>>();
         let endpoints = endpoints.map_err(Failed::tool)?;
         let clients: Vec<Client> = stream::iter(0..plan.sessions as usize)
-            .map(|number| connect(plan, number, &endpoints[number % endpoints.len()]))
+            .map(|number| connect(plan, network.url(), number, &endpoints[number % endpoints.len()]))
             .buffered(CONNECTING_MAX)
             .try_collect()
             .await
@@ -77,13 +80,13 @@ fn bind() -> Result<Endpoint, Error> {
     any(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| any(Ipv4Addr::UNSPECIFIED.into()))
 }
 
-async fn connect(plan: &Plan, number: usize, endpoint: &Endpoint) -> Result<Client, Error> {
+async fn connect(plan: &Plan, url: &str, number: usize, endpoint: &Endpoint) -> Result<Client, Error> {
     let transport = match plan.transport {
         Transport::Quic => loquic_client::Transport::Quic,
         Transport::WebTransport => loquic_client::Transport::WebTransport,
         Transport::WebSocket => loquic_client::Transport::WebSocket,
     };
-    Client::builder(&plan.url)
+    Client::builder(url)
         .transport(transport)
         .name(format!("loadgen-{number}"))
         .endpoint(endpoint)

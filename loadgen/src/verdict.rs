@@ -25,6 +25,8 @@ pub(crate) struct Judge {
     sequences: Vec<Sequence>,
     /// Different publishes that came, whole; those of the warm-up too.
     seen: u64,
+    /// Records that came, whatever they are.
+    records: u64,
     sum: u64,
     delivered: u64,
     void: u64,
@@ -43,6 +45,7 @@ impl Judge {
             publishers,
             offsets: Sequence::from(first),
             seen: 0,
+            records: 0,
             sum: 0,
             delivered: 0,
             void: 0,
@@ -54,6 +57,7 @@ impl Judge {
 
     /// Takes a record. What it says is returned if it counts: it is measured, whole, and came for the first time.
     pub(crate) fn record(&mut self, offset: u64, payload: &[u8]) -> Option<Stamp> {
+        self.records += 1;
         let late = match self.offsets.arrive(offset) {
             Arrival::Again => {
                 self.duplicated += 1;
@@ -171,6 +175,21 @@ impl Verdict {
                 self.corrupt += 1;
             }
         }
+    }
+}
+
+/// Everything that came and everything that was acknowledged, with the warm-up: what a server counts too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    pub(crate) acks: u64,
+}
+
+impl Tally {
+    /// Adds a room.
+    pub(crate) fn add_room(&mut self, acked: &Acked, judges: &[Judge]) {
+        self.acks += acked.count;
+        self.records += judges.iter().map(|judge| judge.records).sum::<u64>();
     }
 }
 

@@ -21,6 +21,7 @@ const LOADGEN: &str = env!("CARGO_BIN_EXE_loquic-loadgen");
 struct Server {
     child: Child,
     url: String,
+    metrics: String,
     home: TempDir,
 }
 
@@ -42,7 +43,8 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let ready: Value = serde_json::from_str(&ready).expect("the ready line");
         let url = format!("https://{}", ready["quic"][0].as_str().unwrap());
-        Self { child, url, home }
+        let metrics = format!("http://{}/metrics", ready["ops"].as_str().or(ready["ops"][0].as_str()).unwrap());
+        Self { child, url, metrics, home }
     }
 
     /// A short run against it. Whatever else the machine does, the generator's lag is no reason: it is not tested here.
@@ -159,6 +161,72 @@ fn an_interrupt_ends_it_early_with_a_report() {
 }
 
 #[test]
+fn the_server_counts_what_came_here() {
+    let server = Server::start();
+    for transport in ["quic", "webtransport"] {
+        let flags = format!("--transport {transport} --slo server_rss<1GB --json - --metrics-url {}", server.metrics);
+        let output = server.run(&flags);
+        ended(&output, 0);
+        said(&output, "as here");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of_server = &report["server"];
+        assert_eq!(of_server["metrics"]["agrees"], true, "{of_server}");
+        for check in of_server["metrics"]["checks"].as_array().unwrap() {
+            // With the warm-up of 200 ms.
+            let (server, least) = (check["server"].as_f64().unwrap(), report["sent"].as_f64().unwrap());
+            assert!(server > least && server == check["generator"].as_f64().unwrap(), "{check}");
+        }
+        assert!(of_server["metrics"]["counters"]["loquic_records_delivered_total"].as_f64().unwrap() > 0.0);
+        assert_eq!(of_server["metrics"]["gauges"]["loquic_sessions"], 10.0);
+        // Without a process id, what the server says of itself.
+        assert!(of_server["cpu_s"].is_number() && of_server["rss_bytes"].as_u64() > Some(1 << 20), "{of_server}");
+        assert!(report["series"][0]["server_rss"].as_u64() > Some(1 << 20));
+    }
+}
+
+#[test]
+fn metrics_that_cannot_be_read_are_1_before_anything_is_published() {
+    let server = Server::start();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    drop(silent);
+    for (url, text) in [
+        (format!("http://127.0.0.1:{port}/metrics"), "ops listener"),
+        (server.metrics.replace("metrics", "nowhere"), "the answer is 404"),
+        (server.metrics.replace("metrics", "healthz"), "is no metric"),
+    ] {
+        let output = server.run(&format!("--metrics-url {url}"));
+        ended(&output, 1);
+        said(&output, "--metrics-url: cannot read http://127.0.0.1:");
+        said(&output, text);
+    }
+}
+
+#[test]
+fn a_bad_network_loses_packets_and_no_records() {
+    let server = Server::start();
+    for transport in ["quic", "webtransport"] {
+        let output = server.run(&format!(
+            "--transport {transport} --json - --seed 3 --metrics-url {} --impair \
+             loss-5,delay=2ms,duplicate=5%,rebind=port/300ms/400ms",
+            server.metrics
+        ));
+        ended(&output, 0);
+        said(&output, "network     delay=2ms,loss=5%,duplicate=5%,rebind=port/300ms/400ms");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of_network = &report["impair"];
+        let count = |path: &str| of_network.pointer(path).and_then(Value::as_u64).unwrap();
+        assert_eq!(count("/clients"), 10, "each session has a link of its own: {of_network}");
+        for path in ["/up/dropped/loss", "/down/dropped/loss", "/down/duplicated", "/rebinds"] {
+            assert!(count(path) > 0, "{path}: {of_network}");
+        }
+        // There and back: 2 ms each way to the server and to the subscriber.
+        assert!(report["latency_us"]["p50"].as_u64() >= Some(4_000), "{report}");
+        assert_eq!((&report["lost"], &report["duplicated"]), (&0.into(), &0.into()));
+    }
+}
+
+#[test]
 fn what_is_asked_wrongly_is_2() {
     for (flags, text) in [
         ("run --bogus", "--bogus"),
@@ -169,7 +237,10 @@ fn what_is_asked_wrongly_is_2() {
         ("run --scenario nowhere", "neither a file nor a scenario"),
         ("run --size 5", "--size must be from 28"),
         ("run --duration 10", "has no unit"),
-        ("run --slo server_rss<1GB", "needs --server-pid"),
+        ("run --slo server_rss<1GB", "needs --server-pid or --metrics-url"),
+        ("run --metrics-url 127.0.0.1:9090/metrics", "must begin with http://"),
+        ("run --impair wet-string", "\"wet-string\" is not a profile; there are clean, loss-1"),
+        ("run --impair loss-2 --url nonsense", "is not an address"),
     ] {
         let output = loadgen(flags);
         ended(&output, 2);

@@ -17,11 +17,12 @@ use crate::{
     health::Health,
     limits::{BUSY_TIME_MIN, SETTLE_MAX, SILENCE_MAX},
     meter::{Deliveries, Latencies, Meter},
+    metrics::Comparison,
     pacer::{Paced, Pacing},
     plan::Plan,
-    report::{Fault, Generator, Rate, Report, SCHEMA, Second, Server},
+    report::{Fault, Generator, Impaired, Rate, Report, SCHEMA, Second, Server},
     slo,
-    verdict::{Acked, Judge, Verdict},
+    verdict::{Acked, Judge, Tally, Verdict},
 };
 
 use super::{Course, Phase, Reading, Signals, Stage};
@@ -32,6 +33,7 @@ pub(super) struct Finished {
     paced: Paced,
     outcomes: Outcomes,
     verdict: Verdict,
+    tally: Tally,
     total: Deliveries,
     acks: Latencies,
     receive_lag: Latencies,
@@ -58,7 +60,7 @@ pub(super) async fn finish(
     // What was due in the moment of a signal may have stayed behind, without the generator being too slow.
     let cut_off = course.interrupted.map_or(0, |_| plan.lag_max.as_nanos() as u64);
     let scheduled = scheduled(&stage, measured_from, end.saturating_sub(cut_off)).max(paced.sent);
-    course.end = course.gauges.read();
+    course.end = course.gauges.read().await;
     course.live.say("waiting for what is late");
 
     let mut answered = Vec::new();
@@ -76,10 +78,8 @@ pub(super) async fn finish(
     stage.phase.send_replace(Phase::Settling);
     gather(&mut stage.answers, &mut answered).await;
 
-    let mut lags = Vec::new();
+    let (mut lags, mut judged) = (Vec::new(), Vec::new());
     gather(&mut stage.probe, &mut lags).await;
-
-    let mut judged = Vec::new();
     if !hurried {
         tokio::select! {
             () = gather(&mut stage.subscribers, &mut judged) => {}
@@ -90,9 +90,10 @@ pub(super) async fn finish(
     stage.phase.send_replace(Phase::Over);
     gather(&mut stage.subscribers, &mut judged).await;
 
-    let settled = course.gauges.read();
-    course.last_row(&mut stage, settled);
-    let (outcomes, verdict) = verdict(answered, judged, &heads);
+    let settled = course.gauges.read().await;
+    course.last_row(&mut stage, &settled);
+    [&course.start, &settled].into_iter().filter_map(Reading::unread).for_each(|error| stage.meter.error(error));
+    let (outcomes, verdict, tally) = verdict(answered, judged, &heads);
     let total = stage.meter.total();
     let since_start = |time: u64| Duration::from_nanos(time.saturating_sub(measured_from)).as_secs_f64();
     let (published_for, last) = (since_start(end), since_start(total.last));
@@ -101,6 +102,7 @@ pub(super) async fn finish(
         paced,
         outcomes,
         verdict,
+        tally,
         acks: stage.meter.acks.lock().clone(),
         receive_lag: lags.pop().unwrap_or_else(Latencies::new),
         errors: stage.meter.errors(),
@@ -121,7 +123,7 @@ fn scheduled(stage: &Stage, from: u64, to: u64) -> u64 {
 
 impl Course {
     /// One more row for what came after the last publish, if something did.
-    fn last_row(&mut self, stage: &mut Stage, settled: Reading) {
+    fn last_row(&mut self, stage: &mut Stage, settled: &Reading) {
         let t = self.series.last().map_or(0, |row| row.t) + 1;
         let mut row = Second { t, ..Second::default() };
         stage.sample(&mut row);
@@ -186,7 +188,7 @@ async fn heads(client: &Client, names: &[String], meter: &Meter) -> Vec<u64> {
 const PEEK_ROOMS_MAX: usize = 100;
 
 /// Brings together what publishers and subscribers of each room know.
-fn verdict(answered: Vec<(u32, Outcomes)>, judged: Vec<(u32, Judge)>, heads: &[u64]) -> (Outcomes, Verdict) {
+fn verdict(answered: Vec<(u32, Outcomes)>, judged: Vec<(u32, Judge)>, heads: &[u64]) -> (Outcomes, Verdict, Tally) {
     let mut rooms = vec![Acked::default(); heads.len()];
     let mut sum = Outcomes::default();
     for (room, outcomes) in answered {
@@ -197,14 +199,21 @@ fn verdict(answered: Vec<(u32, Outcomes)>, judged: Vec<(u32, Judge)>, heads: &[u
     }
     let mut judges: Vec<Vec<Judge>> = heads.iter().map(|_| Vec::new()).collect();
     judged.into_iter().for_each(|(room, judge)| judges[room as usize].push(judge));
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut tally) = (Verdict::default(), Tally::default());
     for ((acked, head), judges) in rooms.iter().zip(heads).zip(&judges) {
         verdict.add_room(acked, *head, judges);
+        tally.add_room(acked, judges);
     }
-    (sum, verdict)
+    (sum, verdict, tally)
 }
 
-pub(super) fn report(plan: Plan, environment: Environment, course: Course, finished: Finished) -> Report {
+pub(super) fn report(
+    plan: Plan,
+    environment: Environment,
+    course: Course,
+    finished: Finished,
+    impair: Option<Impaired>,
+) -> Report {
     let Finished { paced, outcomes, verdict, total, .. } = &finished;
     let p99 = |lags: &Latencies| Duration::from_micros(lags.quantile(0.99));
     let (send_lag_p99, receive_lag_p99) = (p99(&paced.lag), p99(&finished.receive_lag));
@@ -255,6 +264,7 @@ pub(super) fn report(plan: Plan, environment: Environment, course: Course, finis
             receive_lag_p99_us: receive_lag_p99.as_micros() as u64,
             busy: health.busy,
         },
+        impair,
         valid: reasons.is_empty(),
         invalid_reasons: reasons,
         interrupted: course.interrupted.is_some(),
@@ -279,5 +289,13 @@ fn server(plan: &Plan, course: &Course, finished: &Finished) -> Option<Server> {
         cpu_s: cpu,
         rss_bytes: settled.rss,
         rss_bytes_per_session: (grown > 0.0).then(|| grown / f64::from(plan.sessions)),
+        metrics: comparison(course, finished),
     })
+}
+
+/// `None` if the server could not be asked each time; why is among the errors.
+fn comparison(course: &Course, finished: &Finished) -> Option<Comparison> {
+    let [idle, start, settled] = [&course.idle, &course.start, &finished.settled].map(|reading| reading.page.as_ref());
+    let [idle, start, settled] = [idle?.as_ref().ok()?, start?.as_ref().ok()?, settled?.as_ref().ok()?];
+    Some(Comparison::new(idle, start, settled, &finished.tally))
 }

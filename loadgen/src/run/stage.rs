@@ -20,6 +20,7 @@ use crate::{
     cli::{self, Failed},
     limits::CONNECTING_MAX,
     meter::{Clock, Latencies, Meter},
+    network::Network,
     output::Live,
     pacer::{Pacer, Pacing, Seat},
     payload::Payloads,
@@ -74,11 +75,11 @@ const SHARDS_PER_THREAD: usize = 4;
 
 impl Stage {
     /// Connects and joins. The rooms are new ones, so what is in them is of this run.
-    pub(crate) async fn prepare(plan: &Plan, live: &Live) -> Result<Prepared, Failed> {
+    pub(crate) async fn prepare(plan: &Plan, network: &Network, live: &Live) -> Result<Prepared, Failed> {
         let run = cli::random() as u32;
         let names: Vec<_> = (0..plan.rooms).map(|room| format!("loadgen:{run:08x}:{room}")).collect();
         live.say(format_args!("connecting {} sessions to {}", plan.sessions, plan.url));
-        let sessions = Sessions::open(plan).await?;
+        let sessions = Sessions::open(plan, network).await?;
         let all = (0..plan.rooms).flat_map(|room| (0..plan.subscribers).map(move |member| (room, member)));
         let joined = stream::iter(all)
             .map(|(room, member)| {
