@@ -1,11 +1,17 @@
 // What a room tells the application.
 
+import type { Member, Presence } from './presence.ts'
+import type { SchemaIssue } from './schema.ts'
 import type { GapReason } from './wire/join.ts'
 import type { Position } from './wire/position.ts'
 import type { Format, WireRecord } from './wire/record.ts'
 
+/** One thing that happened in a room; `type` says which. */
 export type RoomEvent<T = unknown> =
+  /** A record, in the order of the log, each once. */
   | { type: 'record'; record: Message<T> }
+  /** A record whose value the room's schema does not take. */
+  | { type: 'invalid'; record: Message; issues: readonly SchemaIssue[] }
   /** The offsets `from` to `to` will not come. */
   | { type: 'gap'; from: number; to: number; reason: GapReason }
   /** Everything up to `head` has come; what follows is live. */
@@ -14,6 +20,13 @@ export type RoomEvent<T = unknown> =
   | { type: 'reset'; epoch: number; validTo: number; head: number }
   /** Something that is true for a moment: the newest value of a sender's slot. `sender` is a session. */
   | { type: 'ephemeral'; sender: string; slot: number; value: unknown }
+  /** Who is there has changed: `changes` are those who have, with 0 sessions for who has left. */
+  | { type: 'presence'; presence: Presence; changes: readonly Member[] }
+  /** The user's read mark has moved, here or in another session. */
+  | { type: 'marked'; offset: number }
+
+/** The sorts of events, for `room.on`. */
+export type RoomEventType = RoomEvent['type']
 
 /** One record of a room. */
 export class Message<T = unknown> {

@@ -77,7 +77,8 @@ export class Supervisor {
     const start = performance.now()
     const { session: id, node, principal, limits } = session.welcome
     this.#core.payloadBytesMax = limits.payload_bytes_max
-    this.#core.state.set({ type: 'online', session: id, node, principal })
+    const { transport, why } = session.link
+    this.#core.state.set({ type: 'online', session: id, node, principal, transport, why })
     this.#core.setSession(session)
     const end = await session.run()
     this.#core.setSession(undefined)
@@ -87,7 +88,7 @@ export class Supervisor {
 
   async #connect(): Promise<Session> {
     const auth = await this.#core.identity.auth()
-    const link = await this.#core.connect(this.#core.closing)
+    const link = await this.#core.connect({ signal: this.#core.closing })
     const hello = { versions: [1], auth, client: CLIENT, previous: this.#previous }
     const session = await Session.greet(link, hello, this.#generation + 1)
     this.#generation = session.generation

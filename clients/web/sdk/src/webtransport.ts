@@ -9,7 +9,7 @@ import { within } from './sync.ts'
 /** Connects to whatever `/v1/info` at this address names. */
 export function webTransport(url: string): Connect {
   let attempt = 0
-  return async (signal) => {
+  return async ({ signal }) => {
     if (typeof WebTransport === 'undefined') {
       throw new LoquicError('invalid', 'this browser has no WebTransport, or the page is not served securely')
     }
@@ -33,6 +33,8 @@ export function webTransport(url: string): Connect {
 }
 
 class WebTransportLink implements Link {
+  readonly transport = 'webtransport'
+  readonly why = 'the only one'
   readonly closed: Promise<string>
   onDatagram: (bytes: Uint8Array) => void = () => {}
   readonly #transport: WebTransport
@@ -48,6 +50,10 @@ class WebTransportLink implements Link {
     this.#datagrams = transport.datagrams.writable?.getWriter()
     this.#datagrams?.closed.catch(() => {})
     void this.#receiveDatagrams()
+  }
+
+  get datagramBytesMax(): number {
+    return this.#datagrams === undefined ? 0 : this.#transport.datagrams.maxDatagramSize
   }
 
   async open(first: Uint8Array<ArrayBuffer>): Promise<Stream> {

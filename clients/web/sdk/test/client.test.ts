@@ -8,7 +8,7 @@ import { decodeDatagram, encodeDatagram } from '../src/wire/frame.ts'
 import { FakeServer } from './server.ts'
 
 let server: FakeServer
-const open: { close(): void }[] = []
+const open: { close(): Promise<void> }[] = []
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 
 afterEach(() => {
-  for (const client of open.splice(0)) client.close()
+  for (const client of open.splice(0)) void client.close()
   vi.useRealTimers()
 })
 
@@ -55,6 +55,12 @@ function brief(event: RoomEvent): string {
       return `reset ${event.validTo}`
     case 'ephemeral':
       return `ephemeral ${JSON.stringify(event.value)}`
+    case 'invalid':
+      return `invalid ${event.record.offset}: ${event.issues.map(({ message }) => message).join()}`
+    case 'presence':
+      return `presence ${event.presence.count}`
+    case 'marked':
+      return `marked ${event.offset}`
   }
 }
 
@@ -225,7 +231,7 @@ it('refuses what cannot be sent, at once', async () => {
   server.cut()
   const waiting = Array.from({ length: 16 }, () => room.publish('x'.repeat(65_536)))
   await expect(room.publish('x')).rejects.toMatchObject({ kind: 'outbox_full', retryable: true })
-  made.close()
+  void made.close()
   for (const publish of waiting) await expect(publish).rejects.toMatchObject({ kind: 'closed' })
   await expect(room.publish('x')).rejects.toMatchObject({ kind: 'closed' })
 })
@@ -330,10 +336,10 @@ it('rooms beyond what a session may have wait for their turn', async () => {
 
 it('ephemerals go as datagrams and only the newest comes through', async () => {
   const room = client().room('r')
-  expect(room.sendEphemeral({ typing: true })).toBe(false)
+  expect(room.sendEphemeral(0, { typing: true })).toBe(false)
   const seen = follow(room)
   await settle()
-  expect(room.sendEphemeral({ typing: true }, { slot: 3 })).toBe(true)
+  expect(room.sendEphemeral(3, { typing: true })).toBe(true)
   const [link] = server.links
   const sent = decodeDatagram(link?.datagrams[0] ?? new Uint8Array())
   expect(sent).toMatchObject({ handle: 7, sender: '00'.repeat(16), slot: 3 })
@@ -344,5 +350,5 @@ it('ephemerals go as datagrams and only the newest comes through', async () => {
   link?.onDatagram(new Uint8Array([255]))
   await settle()
   expect(seen).toEqual(['caught up 0', 'ephemeral {"typing":true}'])
-  expect(() => room.sendEphemeral('x'.repeat(1_100))).toThrow(expect.objectContaining({ code: Code.payload_too_large }))
+  expect(() => room.sendEphemeral(0, 'x'.repeat(1_100))).toThrow(expect.objectContaining({ code: Code.payload_too_large }))
 })

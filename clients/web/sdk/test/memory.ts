@@ -67,6 +67,9 @@ class End implements Stream {
 
 /** A connection; the client's end is a `Link`, the server's end is this object. */
 export class MemoryLink implements Link {
+  readonly transport = 'memory'
+  readonly why = 'in memory'
+  readonly datagramBytesMax = 1200
   readonly closed: Promise<string>
   onDatagram: (bytes: Uint8Array) => void = () => {}
   /** Datagrams that the client has sent. */

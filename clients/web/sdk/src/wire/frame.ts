@@ -58,6 +58,8 @@ export const FRAMES = {
   Read: kind(0x40, SMALL, read.read),
   ReadHead: kind(0x41, SMALL, read.readHead),
   ReadEnd: kind(0x42, SMALL, read.readEnd),
+  Who: kind(0x50, SMALL, join.who),
+  Members: kind(0x51, LIST, join.members),
 } as const
 
 export type FrameName = keyof typeof FRAMES
