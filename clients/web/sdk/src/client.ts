@@ -1,20 +1,26 @@
 // The client, for the application.
 
+import { ask } from './ask.ts'
 import { BACKOFF, type Backoff } from './backoff.ts'
-import { Core, type Identity } from './core.ts'
+import { Core, type Debug } from './core.ts'
 import { invalid } from './error.ts'
+import { Feed } from './feed.ts'
+import { DRAIN_MS_DEFAULT } from './limits.ts'
 import type { Connect } from './link.ts'
 import { Outboxes } from './outboxes.ts'
 import { Room, type RoomOptions } from './room.ts'
 import type { ClientState, Status } from './status.ts'
 import { browserStore, type Locks, type Storage } from './store.ts'
 import { Supervisor } from './supervisor.ts'
-import type { Watch, Watched } from './watch.ts'
+import { type GetToken, identity } from './token.ts'
+import { RoomWatch, type Watch, type Watched } from './watch.ts'
 import { webTransport } from './webtransport.ts'
 import { Code } from './wire/code.ts'
 import type { Principal } from './wire/control.ts'
-import { checkRoom, checkUser } from './wire/name.ts'
+import { PEEK_ROOMS_MAX } from './wire/limits.ts'
+import { checkRoom } from './wire/name.ts'
 
+/** How to reach a server, and as whom. */
 export interface ClientOptions {
   /** Where the server's HTTP is: `/v1/info` there says the rest. */
   url: string
@@ -39,15 +45,6 @@ export interface ClientOptions {
   connect?: Connect
 }
 
-/** Why a token is asked for. `refused`: the server did not take the last one. */
-export type TokenReason = 'connect' | 'expiring' | 'expired' | 'refused'
-
-/** Gets a token from wherever tokens are made. */
-export type GetToken = (reason: TokenReason, options: { signal: AbortSignal }) => Promise<string | null>
-
-/** Takes a line of the debug log. */
-export type Debug = (line: string, details?: Readonly<Record<string, unknown>>) => void
-
 /** How to close: whether to wait until everything published has its answer, at most so many milliseconds. */
 export interface CloseOptions {
   drain?: boolean | number
@@ -71,75 +68,96 @@ export function createClient(options: ClientOptions): Client {
 export class Client {
   readonly #core: Core
   readonly #outboxes: Outboxes
+  readonly #supervisor: Supervisor
   readonly #unlisten: () => void
 
   /** Use `createClient`. */
   constructor(options: ClientOptions) {
     const { url, name, getToken, store } = options
     const connect = options.connect ?? webTransport(url)
-    this.#core = new Core(connect, identity(name, getToken), { ...BACKOFF, ...options.backoff })
+    this.#core = new Core(connect, identity(name, getToken), { ...BACKOFF, ...options.backoff }, logger(options.debug))
     this.#outboxes = new Outboxes(this.#core, url, store === false ? undefined : (store ?? browserStore()))
     // Anonymous users are all of one tenant, so whose outbox it is is known before the first session.
     if (name !== undefined) this.#outboxes.setOwner({ tenant: 'main', user: name })
     this.#core.state.subscribe((state) => {
       if (state.type === 'online') this.#outboxes.setOwner(state.principal)
     })
-    const supervisor = new Supervisor(this.#core)
-    this.#unlisten = listen(supervisor)
-    void supervisor.run()
+    this.#supervisor = new Supervisor(this.#core)
+    this.#unlisten = listen(this.#supervisor)
+    void this.#supervisor.run()
   }
 
   get state(): ClientState {
     return this.#core.state.value
   }
 
-  /** Calls `listener` at each change of `state`; the result ends that. */
+  /** Calls `listener` at each change of `state` or `currentStatus`; the result ends that. */
   subscribe(listener: (state: ClientState) => void): () => void {
-    return this.#core.state.subscribe(listener)
+    return this.#core.status.subscribe(() => listener(this.state))
   }
 
   /** A room; it is joined when its events are read. Throws if the name is not one. */
   room<T = unknown>(name: string, options: RoomOptions<T> = {}): Room<T> {
-    const problem = checkRoom(name)
-    if (problem !== undefined) throw invalid(problem, Code.bad_name)
+    checkRoomName(name)
     return new Room<T>(this.#core, this.#outboxes, name, options)
   }
 
   /** Who the last session was; `undefined` before the first. */
   get principal(): Principal | undefined {
-    return undefined
+    return this.#core.principal
   }
 
   /** What `status` gives last: the same object until something changes. */
   get currentStatus(): Status {
-    throw new Error('not yet')
+    return this.#core.status.value
   }
 
-  /** The status now and each time it changes; a slow reader gets the newest. */
-  status(_options: { signal?: AbortSignal } = {}): AsyncIterableIterator<Status> {
-    throw new Error('not yet')
+  /** The status now and each time it changes; a slow reader gets the newest. Ends when the client is closed. */
+  status(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<Status> {
+    const feed = new Feed<Status>(() => stop(), options.signal)
+    const stop = this.#core.status.subscribe((status) => {
+      feed.push('', status)
+      if (status.state === 'closed') feed.end()
+    })
+    feed.push('', this.currentStatus)
+    if (this.#core.closed !== undefined) feed.end()
+    if (options.signal?.aborted) stop()
+    return feed
   }
 
   /** Follows the heads of rooms without joining them. */
-  watch(_rooms: Watched, _options: { signal?: AbortSignal } = {}): Watch {
-    throw new Error('not yet')
+  watch(rooms: Watched, options: { signal?: AbortSignal } = {}): Watch {
+    return new RoomWatch(this.#core, rooms, options.signal)
   }
 
-  /** What is known of these rooms, in this order; `null` for one that is not there for this user. */
-  peek(_rooms: readonly string[], _options: { signal?: AbortSignal } = {}): Promise<(RoomStatus | null)[]> {
-    throw new Error('not yet')
+  /** What is known of these rooms, at most 100, in this order; `null` for one that is not there for this user. */
+  async peek(rooms: readonly string[], options: { signal?: AbortSignal } = {}): Promise<(RoomStatus | null)[]> {
+    if (rooms.length > PEEK_ROOMS_MAX) throw invalid(`at most ${PEEK_ROOMS_MAX} rooms at once, not ${rooms.length}`)
+    for (const room of rooms) checkRoomName(room)
+    const found = await ask(this.#core, options.signal, (session) => session.peek([...rooms]))
+    return rooms.map((room, index) => {
+      const status = found[index] ?? null
+      if (status === null) return null
+      this.#core.known.handleHead(room, status.epoch, status.head, status.floor)
+      this.#core.known.handleMark(room, status.mark)
+      return { room, ...status }
+    })
   }
 
   /** Leaves the session there is and opens the next one at once; also after a `null` of `getToken`. */
   reconnect(): void {
-    throw new Error('not yet')
+    this.#supervisor.reconnect()
   }
 
   /**
    * Ends everything. Reading ends quietly; publishes without an answer are rejected with `closed`: they may be in the
    * log, and those in the store are sent by the next page. With `drain` it waits for their answers before.
    */
-  async close(_options: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { drain = false } = options
+    if (drain !== false && this.#core.closed === undefined) {
+      await this.#outboxes.drained(drain === true ? DRAIN_MS_DEFAULT : drain)
+    }
     this.#unlisten()
     this.#core.close()
   }
@@ -150,17 +168,14 @@ export class Client {
   }
 }
 
-function identity(name: string | undefined, getToken: GetToken | undefined): Identity {
-  if (getToken !== undefined) {
-    const auth = async () => {
-      const token = await getToken('connect', { signal: new AbortController().signal })
-      return { type: 'bearer' as const, token: token ?? '' }
-    }
-    return { auth, isFreshEachTime: true }
-  }
-  const problem = name === undefined ? 'a client needs a name or a token' : checkUser(name)
-  if (name === undefined || problem !== undefined) throw invalid(problem ?? '', Code.bad_name)
-  return { auth: async () => ({ type: 'anonymous', name }), isFreshEachTime: false }
+function checkRoomName(name: string): void {
+  const problem = checkRoom(name)
+  if (problem !== undefined) throw invalid(problem, Code.bad_name)
+}
+
+function logger(debug: boolean | Debug | undefined): Debug {
+  if (typeof debug === 'function') return debug
+  return debug === true ? (line, details) => console.debug('loquic', line, details ?? '') : () => {}
 }
 
 /** What a browser tells of the page and the network. There may be no browser. */

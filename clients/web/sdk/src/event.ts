@@ -1,5 +1,6 @@
 // What a room tells the application.
 
+import { invalid } from './error.ts'
 import type { Member, Presence } from './presence.ts'
 import type { SchemaIssue } from './schema.ts'
 import type { GapReason } from './wire/join.ts'
@@ -46,7 +47,9 @@ export class Message<T = unknown> {
   readonly id: number
   readonly format: Format
   readonly payload: Uint8Array
+  #value: { value: T } | undefined
 
+  /** Made by the SDK. */
   constructor(record: WireRecord, epoch: number) {
     this.offset = record.offset
     this.position = { epoch, offset: record.offset }
@@ -61,14 +64,36 @@ export class Message<T = unknown> {
     this.payload = record.payload
   }
 
+  /** Whether the content was removed. The record stays in its place. */
+  get redacted(): boolean {
+    return (this.flags & REDACTED) !== 0
+  }
+
   /**
-   * The payload as what it says it is: a string, what the JSON stands for, or bytes. Nobody has checked that it is a
-   * `T`: whoever may publish may publish anything. JSON that does not parse comes as the text it is.
+   * The payload as what it says it is: a string, what the JSON stands for, or bytes; with a schema, what the schema made
+   * of it. Without one nobody has checked that it is a `T`: whoever may publish may publish anything. JSON that does not
+   * parse comes as the text it is. What was redacted, and a deletion, has no value: `undefined`.
    */
   get value(): T {
-    return decodeValue(this.format, this.payload) as T
+    this.#value ??= { value: (this.#isEmpty ? undefined : decodeValue(this.format, this.payload)) as T }
+    return this.#value.value
+  }
+
+  /** Puts what a schema made of the value in its place. */
+  replace(value: T): void {
+    this.#value = { value }
+  }
+
+  get #isEmpty(): boolean {
+    return this.redacted || this.kind === Kind.delete
   }
 }
+
+/** The kinds of records that have a meaning for everybody; those from 32 on are the application's own. */
+export const Kind = { message: 0, edit: 1, delete: 2, reaction: 3, receipt: 4, system: 5 } as const
+
+/** Flag of a record whose content was removed. */
+const REDACTED = 2
 
 export function decodeValue(format: Format, payload: Uint8Array): unknown {
   if (format === 'bytes') return payload
@@ -81,11 +106,15 @@ export function decodeValue(format: Format, payload: Uint8Array): unknown {
   }
 }
 
-/** A string becomes text, bytes stay bytes, everything else becomes JSON. */
-export function encodeValue(value: unknown): { format: Format; payload: Uint8Array } {
-  if (value instanceof Uint8Array) return { format: 'bytes', payload: value.slice() }
-  const format = typeof value === 'string' ? 'text' : 'json'
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
-  if (text === undefined) throw new TypeError('a value must be a string, bytes, or something that JSON can hold')
+/** As the format says; without one a string becomes text, bytes stay bytes, and everything else becomes JSON. */
+export function encodeValue(value: unknown, wanted?: Format): { format: Format; payload: Uint8Array } {
+  const isBytes = value instanceof Uint8Array
+  const format = wanted ?? (isBytes ? 'bytes' : typeof value === 'string' ? 'text' : 'json')
+  if (format === 'bytes') {
+    if (isBytes) return { format, payload: value.slice() }
+    throw invalid('the value must be a Uint8Array')
+  }
+  const text = format === 'json' ? JSON.stringify(value) : value
+  if (typeof text !== 'string') throw invalid(`the value must be ${format === 'json' ? 'JSON' : 'a string'}`)
   return { format, payload: new TextEncoder().encode(text) }
 }

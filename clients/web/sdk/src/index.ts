@@ -6,13 +6,11 @@ export {
   type ClientOptions,
   type CloseOptions,
   createClient,
-  type Debug,
-  type GetToken,
   type RoomStatus,
-  type TokenReason,
 } from './client.ts'
+export type { Debug } from './core.ts'
 export { type ErrorKind, LoquicError } from './error.ts'
-export { Message, type RoomEvent, type RoomEventType } from './event.ts'
+export { Kind, Message, type RoomEvent, type RoomEventType } from './event.ts'
 export type { HistoryOptions, HistoryPage } from './history.ts'
 export type { Connect, Dial, Link, Stream, TransportName } from './link.ts'
 export type { Member, MembersOptions, MembersPage, Presence } from './presence.ts'
@@ -22,6 +20,7 @@ export type { SchemaIssue, SchemaResult, StandardSchemaV1 } from './schema.ts'
 export type { ClientState, Status } from './status.ts'
 export type { Locks, Storage } from './store.ts'
 export type { RoomState } from './subscriber.ts'
+export type { GetToken, TokenReason } from './token.ts'
 export type { Watch, Watched, WatchEvent } from './watch.ts'
 export { action, Code, codeName } from './wire/code.ts'
 export type { Principal } from './wire/control.ts'

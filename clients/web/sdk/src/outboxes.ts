@@ -4,7 +4,7 @@ import type { Core } from './core.ts'
 import { LoquicError, toError } from './error.ts'
 import { Publisher } from './publisher.ts'
 import { type Locks, lockName, type Storage, Store, shelfOf } from './store.ts'
-import { State } from './sync.ts'
+import { sleep, State } from './sync.ts'
 import type { Principal } from './wire/control.ts'
 import { toHex } from './wire/coding.ts'
 
@@ -61,6 +61,13 @@ export class Outboxes {
   in(room: string): Publisher[] {
     const own = this.#own.get(room)
     return [...[...this.#adopted].filter((publisher) => publisher.room === room), ...(own ? [own] : [])]
+  }
+
+  /** Waits until everything has its answer, or so long. */
+  async drained(ms: number): Promise<void> {
+    const isIdle = () => [...this.#own.values(), ...this.#adopted].every(({ outbox }) => outbox.isEmpty)
+    const idle = this.changed.until(() => isIdle() || undefined)
+    await Promise.race([idle, sleep(ms, this.#core.closing).catch(() => {})])
   }
 
   /** Waits until the page that has left something is certainly gone, and sends it under its producer and ids. */

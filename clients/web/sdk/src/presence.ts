@@ -1,6 +1,11 @@
-// Who is in a room.
+// Who is in a room. Pure: frames go in, what changed comes out.
 
-import type { Member } from './wire/join.ts'
+import type { Core } from './core.ts'
+import { askOnStream } from './ask.ts'
+import { protocol, refused } from './error.ts'
+import { checkLimit } from './history.ts'
+import { ended } from './stream.ts'
+import type { Member, PresenceWanted, WirePresence } from './wire/join.ts'
 
 export type { Member } from './wire/join.ts'
 
@@ -18,6 +23,7 @@ export interface MembersOptions {
   after?: string
   /** At most this many, 1 to 1,000. Default 100. */
   limit?: number
+  /** Gives up: the promise rejects with its reason. */
   signal?: AbortSignal
 }
 
@@ -28,4 +34,63 @@ export interface MembersPage {
   members: Member[]
   /** Whether there are users behind the last one of this page. */
   more: boolean
+}
+
+/** What the frames of one join say. */
+export class Roster {
+  readonly #wanted: PresenceWanted
+  #presence: Presence | undefined
+
+  constructor(wanted: PresenceWanted) {
+    this.#wanted = wanted
+  }
+
+  get presence(): Presence | undefined {
+    return this.#presence
+  }
+
+  /** Takes a frame; the result is who has changed, with 0 sessions for who has left. */
+  handle({ count, snapshot, members }: WirePresence): Member[] {
+    const old = this.#presence?.members ?? new Map<string, number>()
+    if (this.#wanted !== 'changes' || (snapshot && members.length === 0 && count > 0)) {
+      this.#presence = { count, members: null }
+      return []
+    }
+    // Changes without a list to apply them to say nothing about who else is there.
+    if (!snapshot && this.#presence?.members === null) {
+      this.#presence = { count, members: null }
+      return members
+    }
+    const now = new Map(snapshot ? [] : old)
+    for (const { user, sessions } of members) {
+      if (sessions === 0) now.delete(user)
+      else now.set(user, sessions)
+    }
+    this.#presence = { count, members: now }
+    return snapshot ? difference(old, now) : members
+  }
+
+  /** Nobody is told any more: the room was left. */
+  clear(): void {
+    this.#presence = undefined
+  }
+}
+
+function difference(old: ReadonlyMap<string, number>, now: ReadonlyMap<string, number>): Member[] {
+  const changed = [...now].filter(([user, sessions]) => old.get(user) !== sessions)
+  const gone = [...old.keys()].filter((user) => !now.has(user))
+  return [...changed.map(([user, sessions]) => ({ user, sessions })), ...gone.map((user) => ({ user, sessions: 0 }))]
+}
+
+/** A page of who is in a room, asked for until it is there. */
+export async function readMembers(core: Core, room: string, options: MembersOptions): Promise<MembersPage> {
+  const limit = checkLimit(options.limit)
+  const question = { room, after: options.after ?? null, limit }
+  return askOnStream(core, (session) => session.reads, ['Who', question], options.signal, async (stream) => {
+    const frame = await stream.next()
+    if (frame === undefined) throw ended('members')
+    if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
+    if (frame.name !== 'Members') throw protocol('the answer to Who is not Members')
+    return frame.body
+  })
 }

@@ -39,3 +39,33 @@ export interface Status {
   /** The session's id: the `sender` of its ephemerals. */
   session?: string
 }
+
+export function initialStatus(): Status {
+  return { state: 'connecting', transport: undefined, why: 'not connected yet', since: Date.now(), rttMs: undefined }
+}
+
+/** The status in a new state; what is still true of the last one is kept. */
+export function statusOf(state: ClientState, last: Status): Status {
+  const since = state.type === last.state ? last.since : Date.now()
+  const base = { state: state.type, transport: undefined, since, rttMs: undefined }
+  switch (state.type) {
+    case 'online': {
+      const { transport, why, principal, session } = state
+      return { ...base, transport, why, principal, session }
+    }
+    case 'waiting': {
+      const { error, delayMs } = state
+      return { ...base, since: Date.now(), why: error.message, error, retryInMs: delayMs }
+    }
+    case 'closed': {
+      const { error } = state
+      return error === undefined ? { ...base, why: 'it was closed' } : { ...base, why: error.message, error }
+    }
+    case 'connecting':
+      return { ...base, why: last.error?.message ?? 'connecting' }
+    case 'paused':
+      return { ...base, why: 'the page is hidden away' }
+    case 'signed-out':
+      return { ...base, why: 'getToken gave null' }
+  }
+}

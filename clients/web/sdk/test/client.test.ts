@@ -5,14 +5,14 @@ import { type ClientOptions, createClient, type RoomEvent } from '../src/index.t
 import type { Room } from '../src/room.ts'
 import { Code } from '../src/wire/code.ts'
 import { decodeDatagram, encodeDatagram } from '../src/wire/frame.ts'
-import { FakeServer } from './server.ts'
+import { MockServer } from '../src/testing/index.ts'
 
-let server: FakeServer
+let server: MockServer
 const open: { close(): Promise<void> }[] = []
 
 beforeEach(() => {
   vi.useFakeTimers()
-  server = new FakeServer()
+  server = new MockServer()
 })
 
 afterEach(() => {

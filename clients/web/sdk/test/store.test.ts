@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { type Client, type Connect, createClient, type Locks, type Storage } from '../src/index.ts'
-import { FakeServer } from './server.ts'
+import { MockServer } from '../src/testing/index.ts'
 
 /** `localStorage`. */
 class MemoryStorage implements Storage {
@@ -52,14 +52,14 @@ class MemoryLocks {
   }
 }
 
-let server: FakeServer
+let server: MockServer
 let storage: MemoryStorage
 let locks: MemoryLocks
 const pages: (() => void)[] = []
 
 beforeEach(() => {
   vi.useFakeTimers()
-  server = new FakeServer()
+  server = new MockServer()
   storage = new MemoryStorage()
   locks = new MemoryLocks()
 })
