@@ -192,6 +192,11 @@ frames! {
     0x41 ReadHead, SMALL => crate::read::ReadHead;
     /// Server: the last frame of a read.
     0x42 ReadEnd, SMALL => crate::read::ReadEnd;
+
+    /// Client, first frame: who is in a room.
+    0x50 Who, SMALL => crate::who::Who;
+    /// Server: the answer to `Who`, and the last frame of the stream.
+    0x51 Members, LIST => crate::who::Members;
 }
 
 impl Frame {

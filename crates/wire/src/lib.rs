@@ -18,6 +18,7 @@ pub mod read;
 pub mod record;
 pub mod slot;
 pub mod watch;
+pub mod who;
 
 pub use code::{Action, Code};
 pub use frame::{Decoder, Frame, FrameError};

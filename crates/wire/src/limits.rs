@@ -16,6 +16,9 @@ pub const SMALL_FRAME_BODY_MAX: usize = 2 * 1024;
 /// Most records that one `Read` brings; a larger limit is cut to it.
 pub const READ_RECORDS_MAX: u32 = 1000;
 
+/// Most members that one `Who` brings; a larger limit is cut to it. What the frame holds may be less.
+pub const WHO_MEMBERS_MAX: u32 = 1000;
+
 /// Streams that may be opened before `Welcome`, beside the control stream; they wait for it. One more ends the session.
 pub const PARKED_STREAMS_MAX: usize = 16;
 
@@ -66,4 +69,5 @@ const _: () = assert!(PAYLOAD_BYTES_MAX_DEFAULT <= PAYLOAD_BYTES_MAX_HARD);
 const _: () = assert!(PEEK_ROOMS_MAX * (ROOM_BYTES_MAX + 3) <= LIST_FRAME_BODY_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX + 4 * TEXT_BYTES_MAX <= LIST_FRAME_BODY_MAX);
 const _: () = assert!(CREDIT_BYTES_MIN as usize > PAYLOAD_FRAME_BODY_MAX + 6);
+const _: () = assert!(WHO_MEMBERS_MAX as usize <= LIST_LENGTH_MAX);
 const _: () = assert!(TEXT_BYTES_MAX + 64 <= SMALL_FRAME_BODY_MAX);

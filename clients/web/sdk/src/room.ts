@@ -184,7 +184,10 @@ export class Room<T = unknown> {
       }
     } catch (error) {
       // The room's state says it; an error of a listener is the application's, and ends nothing else.
-      if (!(error instanceof LoquicError)) reportError(error)
+      if (error instanceof LoquicError) return
+      queueMicrotask(() => {
+        throw error
+      })
     } finally {
       if (this.#pump === pump) this.#pump = undefined
     }

@@ -35,7 +35,7 @@ function value(fields: Field[]): Record<string, unknown> {
   )
 }
 
-describe.each(['control', 'join', 'watch', 'publish', 'read'])('frames of %s.json', (file) => {
+describe.each(['control', 'join', 'watch', 'publish', 'read', 'who'])('frames of %s.json', (file) => {
   it.each(vectors<{ vectors: Vector[] }>(file).vectors)('$frame: $comment', ({ frame, kind, hex, fields }) => {
     expect(FRAMES[frame].kind).toBe(kind)
     const decoder = new Decoder()

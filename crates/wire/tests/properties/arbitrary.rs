@@ -15,6 +15,7 @@ use loquic_wire::{
     publish::*,
     read::{Range, Read, ReadEnd, ReadHead},
     watch::{Head, Watch},
+    who::{Members, Who},
 };
 use proptest::{
     collection::vec,
@@ -229,6 +230,8 @@ fn others() -> Vec<BoxedStrategy<Frame>> {
         Read { room: room(), range: range(), limit: small() }
         ReadHead { epoch: epoch(), floor: offset(), head: offset() }
         ReadEnd { first: offset(), last: offset(), more: any::<bool>() }
+        Who { room: room(), after: option::of(user()), limit: small() }
+        Members { count: number(), members: vec((user(), small()).prop_map(|(user, sessions)| Member { user, sessions }), 0..5), more: any::<bool>() }
     };
     all.push(watch.prop_map(Frame::from).boxed());
     all

@@ -244,7 +244,7 @@ pub(crate) fn fields(frame: &Frame) -> Vec<Field> {
         }
         Presence {
             count "users in the room",
-            snapshot "whether members is everybody",
+            snapshot "whether the list begins anew",
             members "count, then user and number of sessions each",
         }
         Left { code "from the table of codes" }
@@ -286,6 +286,12 @@ pub(crate) fn fields(frame: &Frame) -> Vec<Field> {
             limit "1 to 1,000",
         }
         ReadHead { epoch "the epoch that is being written", floor "the oldest offset held", head "the last offset" }
+        Who { room "name", after "option of a user name", limit "1 to 1,000" }
+        Members {
+            count "users in the room",
+            members "count, then user and number of sessions each, ascending",
+            more "whether there are users behind the last one",
+        }
         ReadEnd {
             first "the first offset sent, 0 if none",
             last "the last offset sent, 0 if none",

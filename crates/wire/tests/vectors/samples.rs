@@ -15,13 +15,21 @@ use loquic_wire::{
     publish::*,
     read::{Range, Read, ReadEnd, ReadHead},
     watch::{Head, Watch},
+    who::{Members, Who},
 };
 
 /// A file's name, and its frames with a comment each.
 pub(crate) type Group = (&'static str, Vec<(&'static str, Frame)>);
 
 pub(crate) fn groups() -> Vec<Group> {
-    vec![("control", control()), ("join", join_stream()), ("watch", watch()), ("publish", publish()), ("read", read())]
+    vec![
+        ("control", control()),
+        ("join", join_stream()),
+        ("watch", watch()),
+        ("publish", publish()),
+        ("read", read()),
+        ("who", who()),
+    ]
 }
 
 /// Ephemerals that fit a datagram, each without length and kind.
@@ -263,6 +271,11 @@ fn join_stream() -> Vec<(&'static str, Frame)> {
             .into(),
         ),
         (
+            "too many for a list, or no list any more: only how many",
+            Presence { count: 501, snapshot: true, members: vec![] }.into(),
+        ),
+        ("how many now", Presence { count: 502, snapshot: false, members: vec![] }.into()),
+        (
             "bob has left",
             Presence { count: 1, snapshot: false, members: vec![Member { user: user("bob"), sessions: 0 }] }.into(),
         ),
@@ -349,5 +362,19 @@ fn read() -> Vec<(&'static str, Frame)> {
         ("where the room is", ReadHead { epoch: epoch(), floor: offset(3), head: offset(42) }.into()),
         ("there is more", ReadEnd { first: offset(3), last: offset(42), more: true }.into()),
         ("nothing was sent", ReadEnd { first: offset(0), last: offset(0), more: false }.into()),
+    ]
+}
+
+fn who() -> Vec<(&'static str, Frame)> {
+    let member = |name: &str, sessions| Member { user: user(name), sessions };
+    vec![
+        ("from the first user on", Who { room: room("lobby"), after: None, limit: 1_000 }.into()),
+        ("those behind alice", Who { room: room("game:42:chat"), after: Some(user("alice")), limit: 1 }.into()),
+        ("there are more", Members { count: 300, members: vec![member("Zoë 🦊", 1)], more: true }.into()),
+        (
+            "everybody, in the order of the bytes",
+            Members { count: 2, members: vec![member("Zoë 🦊", 300), member("alice", 2)], more: false }.into(),
+        ),
+        ("nobody", Members { count: 0, members: vec![], more: false }.into()),
     ]
 }

@@ -64,6 +64,7 @@ fn limits() -> Value {
         "list_length_max": LIST_LENGTH_MAX,
         "peek_rooms_max": PEEK_ROOMS_MAX,
         "read_records_max": READ_RECORDS_MAX,
+        "who_members_max": WHO_MEMBERS_MAX,
         "datagram_bytes_max": DATAGRAM_BYTES_MAX,
         "number_max": NUMBER_MAX,
     })

@@ -13,6 +13,7 @@ import {
 import * as publish from './publish.ts'
 import * as read from './read.ts'
 import * as record from './record.ts'
+import * as who from './who.ts'
 
 interface Kind<T> {
   kind: number
@@ -58,8 +59,8 @@ export const FRAMES = {
   Read: kind(0x40, SMALL, read.read),
   ReadHead: kind(0x41, SMALL, read.readHead),
   ReadEnd: kind(0x42, SMALL, read.readEnd),
-  Who: kind(0x50, SMALL, join.who),
-  Members: kind(0x51, LIST, join.members),
+  Who: kind(0x50, SMALL, who.who),
+  Members: kind(0x51, LIST, who.members),
 } as const
 
 export type FrameName = keyof typeof FRAMES

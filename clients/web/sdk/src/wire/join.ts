@@ -1,6 +1,6 @@
 // Frames of a join stream.
 
-import { bool, bytes, choice, id, list, option, struct, u8, u16, u32, u64, type Value, variants } from './coding.ts'
+import { bool, bytes, choice, id, list, struct, u8, u16, u32, u64, type Value, variants } from './coding.ts'
 import { room, user } from './name.ts'
 import { position } from './position.ts'
 
@@ -28,11 +28,8 @@ export const reset = struct({ epoch: u64, valid_to: u64, head: u64 })
 export const caughtUp = struct({ head: u64 })
 /** On a stream a frame; as a datagram this body alone. */
 export const ephemeral = struct({ handle: u32, sender: id, slot: u8, stamp: u64, payload: bytes })
-const member = struct({ user, sessions: u32 })
+export const member = struct({ user, sessions: u32 })
 export const presence = struct({ count: u64, snapshot: bool, members: list(member) })
-/** A stream of its own: pages through who is in a room. */
-export const who = struct({ room, after: option(user), limit: u32 })
-export const members = struct({ count: u64, members: list(member), more: bool })
 export const left = struct({ code: u16 })
 export const credit = struct({ bytes: u64 })
 export const mark = struct({ offset: u64 })
