@@ -13,8 +13,8 @@ import type { ClientState, Status } from './status.ts'
 import { browserStore, type Locks, type Storage } from './store.ts'
 import { Supervisor } from './supervisor.ts'
 import { type GetToken, identity } from './token.ts'
+import { type BrowserTransport, type Dialer, dialer } from './transport.ts'
 import { RoomWatch, type Watch, type Watched } from './watch.ts'
-import { webTransport } from './webtransport.ts'
 import { Code } from './wire/code.ts'
 import type { Principal } from './wire/control.ts'
 import { PEEK_ROOMS_MAX } from './wire/limits.ts'
@@ -27,7 +27,7 @@ export interface ClientOptions {
   /** Who one is, where nobody vouches for it. Servers must be told to accept this. */
   name?: string
   /** Which transports may be used; `auto` for all, the best first. Default: auto. */
-  transports?: 'auto' | readonly ('webtransport' | 'websocket')[]
+  transports?: 'auto' | readonly BrowserTransport[]
   /**
    * Who one is, by a token. Asked before each connection and before a token expires. `null` signs out: the client stays
    * away until `reconnect`. One of `name` and `getToken` is needed.
@@ -74,7 +74,9 @@ export class Client {
   /** Use `createClient`. */
   constructor(options: ClientOptions) {
     const { url, name, getToken, store } = options
-    const connect = options.connect ?? webTransport(url)
+    const { transports = 'auto' } = options
+    const dial = dialer(url, transports === 'auto' ? ['webtransport', 'websocket'] : transports)
+    const connect = options.connect ?? dial.connect
     this.#core = new Core(connect, identity(name, getToken), { ...BACKOFF, ...options.backoff }, logger(options.debug))
     this.#outboxes = new Outboxes(this.#core, url, store === false ? undefined : (store ?? browserStore()))
     // Anonymous users are all of one tenant, so whose outbox it is is known before the first session.
@@ -83,7 +85,7 @@ export class Client {
       if (state.type === 'online') this.#outboxes.setOwner(state.principal)
     })
     this.#supervisor = new Supervisor(this.#core)
-    this.#unlisten = listen(this.#supervisor)
+    this.#unlisten = listen(this.#supervisor, dial)
     void this.#supervisor.run()
   }
 
@@ -179,16 +181,23 @@ function logger(debug: boolean | Debug | undefined): Debug {
 }
 
 /** What a browser tells of the page and the network. There may be no browser. */
-function listen(supervisor: Supervisor): () => void {
-  if (typeof globalThis.addEventListener !== 'function') return () => {}
-  const events: [string, () => void][] = [
+function listen(supervisor: Supervisor, dial: Dialer): () => void {
+  const network = () => {
+    dial.forget()
+    supervisor.hurry()
+  }
+  const { document, navigator } = globalThis as { document?: Document; navigator?: { connection?: EventTarget } }
+  const events: [EventTarget | undefined, string, () => void][] = [
     // Firefox keeps connections of pages that were navigated away from; what is shown again starts anew.
-    ['pagehide', () => supervisor.pause()],
-    ['pageshow', () => supervisor.resume()],
-    ['online', () => supervisor.hurry()],
+    [globalThis, 'pagehide', () => supervisor.pause()],
+    [globalThis, 'pageshow', () => supervisor.resume()],
+    [globalThis, 'online', network],
+    [navigator?.connection, 'change', network],
+    // A laptop that was opened: whether the connection has outlived the night is found out at once.
+    [document, 'visibilitychange', () => document?.visibilityState === 'visible' && supervisor.hurry()],
   ]
-  for (const [name, listener] of events) globalThis.addEventListener(name, listener)
+  for (const [target, name, listener] of events) target?.addEventListener?.(name, listener)
   return () => {
-    for (const [name, listener] of events) globalThis.removeEventListener(name, listener)
+    for (const [target, name, listener] of events) target?.removeEventListener?.(name, listener)
   }
 }

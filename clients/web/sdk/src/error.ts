@@ -72,5 +72,10 @@ export function invalid(message: string, code?: number): LoquicError {
 export function toError(error: unknown): LoquicError {
   if (error instanceof LoquicError) return error
   if (error instanceof DecodeError) return protocol(error.message)
-  return disconnected(error instanceof Error ? error.message : String(error))
+  return disconnected(messageOf(error))
+}
+
+/** What somebody else's error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -1,7 +1,7 @@
 // Whether the peer still answers. Pure: the driver brings the clock.
 
-/** A silent peer is noticed after at most twice this: two pings are missed within 10 s. */
-const ANSWER_WAIT_MS_MAX = 5_000
+/** With pings every 5 s a silent peer is noticed within 10 s: at the end of two waits behind a ping. */
+const ANSWER_WAIT_MS_MAX = 2_500
 
 /** Where something makes the connection doubtful, an answer may take this long. */
 const PROBE_WAIT_MS = 1_500

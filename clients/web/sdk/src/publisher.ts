@@ -26,6 +26,8 @@ export class Publisher {
   #failed: LoquicError | undefined
   #running: Promise<void> | undefined
   #attempt = 0
+  /** An answer has come since the last look. */
+  #answered = false
   /** When sending goes on after a `Nack`. */
   #resumeAt = 0
 
@@ -146,11 +148,20 @@ export class Publisher {
       this.#wake.wake()
     })
     let idleAt = Number.POSITIVE_INFINITY
+    let doubtAt = Number.POSITIVE_INFINITY
     for (;;) {
       this.#wake.reset()
       if (failure !== undefined) throw failure
       if (session.over.value) throw ended('publish')
       const now = performance.now()
+      // Answers usually take no time: where they do not come, somebody should look at the connection.
+      if (this.outbox.inFlight === 0) doubtAt = Number.POSITIVE_INFINITY
+      else if (doubtAt === Number.POSITIVE_INFINITY || this.#answered) doubtAt = now + DOUBT_MS
+      this.#answered = false
+      if (now >= doubtAt) {
+        session.probe()
+        doubtAt = now + DOUBT_MS
+      }
       const leaving = session.leaving.value
       const bytes = leaving || now < this.#resumeAt ? undefined : this.outbox.fill(WRITE_BYTES)
       if (bytes !== undefined) {
@@ -165,7 +176,8 @@ export class Publisher {
         idleAt = Math.min(idleAt, now + this.#idleMs)
         if (now >= idleAt || session.publishes.waiting.value > 0) return 'idle'
       }
-      await this.#wake.wait(Math.min(idleAt, now < this.#resumeAt ? this.#resumeAt : Number.POSITIVE_INFINITY) - now)
+      const resumeAt = now < this.#resumeAt ? this.#resumeAt : Number.POSITIVE_INFINITY
+      await this.#wake.wait(Math.min(idleAt, doubtAt, resumeAt) - now)
     }
   }
 
@@ -180,6 +192,7 @@ export class Publisher {
       const frame = await stream.next()
       if (frame === undefined) throw ended('publish')
       const pause = this.#handle(frame)
+      this.#answered = true
       if (pause !== undefined) this.#resumeAt = performance.now() + this.#delay(pause)
       this.#onChange()
       this.#wake.wake()
@@ -209,6 +222,9 @@ export class Publisher {
     return delay(this.#core.backoff, stalls, retryAfterMs || defaultDelay(code), Math.random())
   }
 }
+
+/** How long a publish may be without an answer before the connection is doubted. */
+const DOUBT_MS = 1_000
 
 /** How long the reason for a refusal may take behind the refusal. */
 const REASON_MS_MAX = 1_000

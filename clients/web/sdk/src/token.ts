@@ -1,6 +1,6 @@
 // Who a client is, and where its tokens come from.
 
-import { invalid, LoquicError } from './error.ts'
+import { invalid, LoquicError, messageOf } from './error.ts'
 import { Code } from './wire/code.ts'
 import type { Auth } from './wire/control.ts'
 import { checkUser } from './wire/name.ts'
@@ -34,7 +34,7 @@ async function fetchToken(getToken: GetToken, reason: TokenReason, signal: Abort
   try {
     token = await getToken(reason, { signal })
   } catch (error) {
-    throw new LoquicError('token', `getToken has failed: ${error instanceof Error ? error.message : String(error)}`)
+    throw new LoquicError('token', `getToken has failed: ${messageOf(error)}`)
   }
   if (token === null) throw new LoquicError('signed_out', 'signed out: getToken gave null')
   return token

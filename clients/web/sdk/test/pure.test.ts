@@ -21,10 +21,29 @@ it('two missed pings are the end, an answer starts over', () => {
   const liveness = new Liveness(15_000, 0)
   expect(liveness.poll(0)).toEqual({ do: 'wait', ms: 15_000 })
   expect(liveness.poll(15_000)).toEqual({ do: 'ping', token: 1 })
-  expect(liveness.poll(20_000)).toEqual({ do: 'ping', token: 2 })
-  expect(liveness.poll(25_000)).toEqual({ do: 'give_up' })
-  expect(liveness.handlePong(2, 25_000)).toBe(5_000)
-  expect(liveness.poll(40_000)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.poll(17_500)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(20_000)).toEqual({ do: 'give_up' })
+  expect(liveness.handlePong(2, 20_000)).toBe(2_500)
+  expect(liveness.poll(35_000)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.handlePong(1, 35_010)).toBeUndefined()
+})
+
+it('a doubt asks at once and waits less', () => {
+  const liveness = new Liveness(15_000, 0)
+  liveness.probe(1_000)
+  expect(liveness.poll(1_000)).toEqual({ do: 'ping', token: 1 })
+  liveness.probe(2_000)
+  expect(liveness.poll(2_500)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(4_000)).toEqual({ do: 'give_up' })
+})
+
+it('a process that stood still reads its answers before it gives up', () => {
+  const liveness = new Liveness(15_000, 0)
+  liveness.poll(15_000)
+  liveness.poll(17_500)
+  expect(liveness.poll(60_000)).toEqual({ do: 'wait', ms: 2_500 })
+  expect(liveness.poll(62_500)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.poll(65_000)).toEqual({ do: 'give_up' })
 })
 
 it('an error says whether to try again, and when', () => {
