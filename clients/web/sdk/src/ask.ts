@@ -27,11 +27,11 @@ export function nextSession(core: Core, signal?: AbortSignal): Promise<Session> 
 }
 
 /** Runs `work` until it succeeds or is refused for good. */
-export async function ask<R>(core: Core, signal: AbortSignal | undefined, work: (session: Session) => Promise<R>) {
+export async function ask<R>(core: Core, signal: AbortSignal | undefined, work: (session: Session) => Promise<R>): Promise<R> {
   for (let attempt = 0; ; attempt++) {
     const session = await nextSession(core, signal)
     try {
-      return await work(session)
+      return await unlessAborted<R>(signal, (resolve, reject) => void work(session).then(resolve, reject))
     } catch (failure) {
       signal?.throwIfAborted()
       const error = toError(failure)
@@ -60,8 +60,9 @@ export function askOnStream<N extends FrameName, R>(
     try {
       stream = await FrameStream.open(session.link, name, body)
       signal?.throwIfAborted()
+      const answer = await read(stream)
       stream.finish()
-      return await read(stream)
+      return answer
     } catch (error) {
       stream?.abort()
       throw error

@@ -2,11 +2,11 @@
 
 import { askOnStream } from './ask.ts'
 import type { Core } from './core.ts'
-import { invalid, protocol, refused } from './error.ts'
+import { invalid } from './error.ts'
 import { Message } from './event.ts'
 import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from './limits.ts'
 import { check, type SchemaIssue, type StandardSchemaV1 } from './schema.ts'
-import { type FrameStream, ended } from './stream.ts'
+import type { FrameStream } from './stream.ts'
 import type { Body } from './wire/frame.ts'
 import type { GapReason } from './wire/join.ts'
 import type { WireRecord } from './wire/record.ts'
@@ -121,18 +121,14 @@ function nextOf(options: HistoryOptions, end: Body<'ReadEnd'>): HistoryOptions {
 }
 
 async function receive(stream: FrameStream): Promise<Raw> {
-  let head: Body<'ReadHead'> | undefined
+  stream.finish()
+  const head = await stream.answer('ReadHead')
   const gaps: Raw['gaps'] = []
   const records: WireRecord[] = []
   for (;;) {
-    const frame = await stream.next()
-    if (frame === undefined) throw ended('read')
-    if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
-    if (frame.name === 'ReadHead') head = frame.body
+    const frame = await stream.expect()
     if (frame.name === 'Gap') gaps.push(frame.body)
     if (frame.name === 'Record') records.push(frame.body)
-    if (frame.name !== 'ReadEnd') continue
-    if (head === undefined) throw protocol('a ReadEnd before ReadHead')
-    return { head, end: frame.body, gaps, records }
+    if (frame.name === 'ReadEnd') return { head, end: frame.body, gaps, records }
   }
 }

@@ -1,9 +1,8 @@
 // How far the user has read in a room: said on the join stream, or on one of its own where the room is not joined.
 
-import { ask } from './ask.ts'
+import { askOnStream } from './ask.ts'
 import type { Core } from './core.ts'
-import { protocol, refused, toError } from './error.ts'
-import { ended, FrameStream } from './stream.ts'
+import { toError } from './error.ts'
 import type { Session } from './session.ts'
 import type { RoomState } from './subscriber.ts'
 import { CREDIT_BYTES_MIN } from './wire/limits.ts'
@@ -53,7 +52,7 @@ export class Marker {
     this.#asking = true
     try {
       for (let offset = 0; offset < this.#wanted; ) {
-        offset = await ask(this.#core, this.#core.closing, (session) => this.#visit(session))
+        offset = await this.#visit()
       }
     } catch (error) {
       // It was refused, or the client was closed: the mark stays where it was for the others.
@@ -63,30 +62,18 @@ export class Marker {
     }
   }
 
-  /** Joins only to leave the mark there. */
-  async #visit(session: Session): Promise<number> {
-    const leave = await session.rooms.take(this.#core.closing)
+  /** Joins only to leave the mark there. The server has taken it once it says that we are gone. */
+  #visit(): Promise<number> {
+    const offset = this.#wanted
     const from = { type: 'live' } as const
     const join = { room: this.#room, from, mode: 'latest', credit: CREDIT_BYTES_MIN, presence: 'none' } as const
-    let stream: FrameStream | undefined
-    try {
-      stream = await FrameStream.open(session.link, 'Join', join)
-      const frame = await stream.next()
-      if (frame === undefined) throw ended('join')
-      if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
-      if (frame.name !== 'Joined') throw protocol('the answer to Join is not Joined')
-      const offset = this.#wanted
+    const places = (session: Session) => session.rooms
+    return askOnStream(this.#core, places, ['Join', join], this.#core.closing, async (stream) => {
+      await stream.answer('Joined')
       await stream.write('Mark', { offset })
       stream.finish()
-      // The server has taken the mark once it says that we are gone.
-      for (let last = await stream.next(); last !== undefined && last.name !== 'Left'; last = await stream.next());
-      this.#said = { session, offset }
+      while ((await stream.expect()).name !== 'Left');
       return offset
-    } catch (error) {
-      stream?.abort()
-      throw error
-    } finally {
-      leave()
-    }
+    })
   }
 }

@@ -2,9 +2,7 @@
 
 import type { Core } from './core.ts'
 import { askOnStream } from './ask.ts'
-import { protocol, refused } from './error.ts'
 import { checkLimit } from './history.ts'
-import { ended } from './stream.ts'
 import type { Member, PresenceWanted, WirePresence } from './wire/join.ts'
 
 export type { Member } from './wire/join.ts'
@@ -86,11 +84,8 @@ function difference(old: ReadonlyMap<string, number>, now: ReadonlyMap<string, n
 export async function readMembers(core: Core, room: string, options: MembersOptions): Promise<MembersPage> {
   const limit = checkLimit(options.limit)
   const question = { room, after: options.after ?? null, limit }
-  return askOnStream(core, (session) => session.reads, ['Who', question], options.signal, async (stream) => {
-    const frame = await stream.next()
-    if (frame === undefined) throw ended('members')
-    if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
-    if (frame.name !== 'Members') throw protocol('the answer to Who is not Members')
-    return frame.body
+  return askOnStream(core, (session) => session.reads, ['Who', question], options.signal, (stream) => {
+    stream.finish()
+    return stream.answer('Members')
   })
 }

@@ -2,7 +2,7 @@
 
 import { delay } from './backoff.ts'
 import type { Core } from './core.ts'
-import { type LoquicError, protocol, refused, toError } from './error.ts'
+import { type LoquicError, refused, toError } from './error.ts'
 import { STALLS_AT_ONCE, STREAM_IDLE_MS_MAX, WRITE_BYTES } from './limits.ts'
 import { type Entry, Outbox, type Pause, type Shelf } from './outbox.ts'
 import type { Session } from './session.ts'
@@ -127,11 +127,8 @@ export class Publisher {
   async #stream(session: Session): Promise<Stop> {
     const stream = await FrameStream.open(session.link, 'Open', { room: this.room, producer: this.producer })
     try {
-      const frame = await stream.next()
-      if (frame === undefined) throw ended('publish')
-      if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
-      if (frame.name !== 'Opened') throw protocol('the answer to Open is not Opened')
-      this.outbox.handleOpened(frame.body.last_id, frame.body.in_flight_max)
+      const { last_id, in_flight_max } = await stream.answer('Opened')
+      this.outbox.handleOpened(last_id, in_flight_max)
       this.#attempt = 0
       this.#resumeAt = 0
       return await this.#send(session, stream)
@@ -152,7 +149,7 @@ export class Publisher {
     for (;;) {
       this.#wake.reset()
       if (failure !== undefined) throw failure
-      if (session.over.value) throw ended('publish')
+      if (session.over.value) throw ended('the publish')
       const now = performance.now()
       // Answers usually take no time: where they do not come, somebody should look at the connection.
       if (this.outbox.inFlight === 0) doubtAt = Number.POSITIVE_INFINITY
@@ -189,8 +186,7 @@ export class Publisher {
 
   async #receive(stream: FrameStream): Promise<never> {
     for (;;) {
-      const frame = await stream.next()
-      if (frame === undefined) throw ended('publish')
+      const frame = await stream.expect()
       const pause = this.#handle(frame)
       this.#answered = true
       if (pause !== undefined) this.#resumeAt = performance.now() + this.#delay(pause)
@@ -208,8 +204,6 @@ export class Publisher {
       case 'Nack':
         if (frame.body.code === Code.fenced) throw refused(Code.fenced)
         return this.outbox.handleNack(frame.body)
-      case 'Refused':
-        throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
       default:
         return undefined
     }

@@ -106,7 +106,7 @@ export class Session {
     }
     this.over.set(true)
     this.link.close()
-    for (const { reject } of this.#peeks.splice(0)) reject(ended('control'))
+    for (const { reject } of this.#peeks.splice(0)) reject(ended('the control'))
     this.#refresh?.reject(this.#end.error)
     return this.#end
   }
@@ -114,7 +114,7 @@ export class Session {
   /** What is known of these rooms. Answers come in the order of the questions. */
   peek(rooms: string[]): Promise<Peeked[]> {
     return new Promise((resolve, reject) => {
-      if (this.over.value) throw ended('control')
+      if (this.over.value) throw ended('the control')
       this.#peeks.push({ resolve, reject })
       this.#control.write('Peek', { rooms }).catch((error) => this.end(error))
     })
@@ -123,7 +123,7 @@ export class Session {
   /** Shows a new token; resolves when the server has taken it, rejects when the session ends before. */
   refresh(token: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.over.value) throw ended('control')
+      if (this.over.value) throw ended('the control')
       this.#refresh = { resolve, reject }
       this.#control.write('Refresh', { token }).catch((error) => this.end(error))
     })
@@ -168,7 +168,7 @@ export class Session {
     try {
       for (;;) {
         const frame = await this.#control.next()
-        if (frame === undefined) throw ended('control')
+        if (frame === undefined) throw ended('the control')
         this.#handle(frame)
       }
     } catch (error) {

@@ -180,7 +180,7 @@ export class Subscriber<T> {
       this.#wake.reset()
       if (failure !== undefined) throw failure
       if (this.#inboxes.size === 0 || this.#core.isSuperseded(session)) return
-      if (session.over.value) throw ended('join')
+      if (session.over.value) throw ended('the join')
       const bytes = this.#credit?.grant() ?? 0
       if (bytes > 0) await stream.write('Credit', { bytes })
       else await this.#wake.wait()
@@ -190,10 +190,9 @@ export class Subscriber<T> {
   /** Reads for as long as the stream lasts; it never returns. */
   async #receive(session: Session, stream: FrameStream): Promise<never> {
     for (;;) {
-      const frame = await stream.next()
+      const frame = await stream.expect()
       // What still comes on a stream that was left comes again on the next one.
-      if (frame === undefined || this.#stream !== stream) throw ended('join')
-      if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
+      if (this.#stream !== stream) throw ended('the join')
       if (frame.name === 'Left') throw refused(frame.body.code)
       if (frame.name === 'Ephemeral') {
         this.#handleEphemeral(frame.body)

@@ -138,11 +138,11 @@ export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void
 /** A promise that `signal` rejects; what `begin` gives is called when nobody waits any more. */
 export function unlessAborted<T>(
   signal: AbortSignal | undefined,
-  begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined,
+  begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | void,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     signal?.throwIfAborted()
-    let stop: (() => void) | undefined
+    let stop: (() => void) | void
     const abort = () => {
       stop?.()
       reject(reasonOf(signal))

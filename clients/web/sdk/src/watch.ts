@@ -2,10 +2,10 @@
 
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
-import { protocol, refused, toError } from './error.ts'
+import { toError } from './error.ts'
 import { Feed } from './feed.ts'
 import type { Session } from './session.ts'
-import { ended, FrameStream } from './stream.ts'
+import { FrameStream } from './stream.ts'
 import { PEEK_ROOMS_MAX } from './wire/limits.ts'
 
 /** Which rooms: a list of at most 1,024, or all whose name begins with `prefix`. */
@@ -100,11 +100,7 @@ export class RoomWatch implements Watch {
     signal.addEventListener('abort', move)
     try {
       for (;;) {
-        const frame = await stream.next()
-        if (frame === undefined) throw ended('watch')
-        if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
-        if (frame.name !== 'Head') throw protocol('a watch stream brings something else')
-        const { room, epoch, head } = frame.body
+        const { room, epoch, head } = await stream.answer('Head')
         const isNew = !this.#newest.has(room)
         this.#core.known.handleHead(room, epoch, head)
         this.#push(room)

@@ -63,6 +63,8 @@ export class MockServer {
   alive = true
   /** When set, tokens expire this long after they were shown, and the client is told this long before. */
   tokenMs: { life: number; warning: number } | undefined
+  /** Whether a new token is taken inside a session. */
+  offersRefresh = true
   /** Where else clients may go, in `Welcome`. */
   nodes: string[] = []
   /** In place of appending a publish: the code to refuse it with. */
@@ -232,7 +234,8 @@ export class MockServer {
     if (frame.name === 'Peek') stream.send('Peeked', { rooms: frame.body.rooms.map((room) => this.#status(room, user)) })
     if (frame.name === 'Refresh') {
       const found = this.authenticate(frame.body.token)
-      if (found === user) stream.send('Refreshed', { expires_at: this.#expire(stream) })
+      if (!this.offersRefresh) stream.send('Closing', { code: Code.not_offered, reason: '' })
+      else if (found === user) stream.send('Refreshed', { expires_at: this.#expire(stream) })
       else stream.send('Closing', { code: typeof found === 'number' ? found : Code.principal_changed, reason: '' })
     }
   }
