@@ -65,13 +65,14 @@ export function createClient(options: ClientOptions): Client {
   return new Client(options)
 }
 
+/** A connection that is kept up, and the rooms behind it. Made by `createClient`. */
 export class Client {
   readonly #core: Core
   readonly #outboxes: Outboxes
   readonly #supervisor: Supervisor
   readonly #unlisten: () => void
 
-  /** Use `createClient`. */
+  /** @internal Use `createClient`. */
   constructor(options: ClientOptions) {
     const { url, name, getToken, store } = options
     const { transports = 'auto' } = options
@@ -89,6 +90,7 @@ export class Client {
     void this.#supervisor.run()
   }
 
+  /** Where it is: the same object until something changes. */
   get state(): ClientState {
     return this.#core.state.value
   }

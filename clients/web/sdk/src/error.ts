@@ -30,7 +30,7 @@ export class LoquicError extends Error {
   /** How long to wait before the next attempt, in milliseconds, where that is known. */
   readonly retryAfterMs: number | undefined
 
-  /** Made by the SDK. */
+  /** @internal */
   constructor(kind: ErrorKind, message: string, code?: number, retryAfterMs?: number) {
     super(message)
     this.name = 'LoquicError'

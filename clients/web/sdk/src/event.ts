@@ -31,37 +31,28 @@ export type RoomEventType = RoomEvent['type']
 
 /** One record of a room. */
 export class Message<T = unknown> {
-  readonly offset: number
+  declare readonly offset: number
   /** Where to resume behind it: `{from: {type: 'after', position}}`. */
   readonly position: Position
   /** When it was appended. */
-  readonly time: number
-  readonly sender: string
+  declare readonly time: number
+  declare readonly sender: string
   /** 0 is a message; from 32 on the application's own. */
-  readonly kind: number
-  readonly flags: number
+  declare readonly kind: number
+  declare readonly flags: number
   /** An earlier record that this one is about. */
-  readonly refers: number | null
+  declare readonly refers: number | null
   /** With `id` this is what the publisher knows its publish by; see `Ack`. */
-  readonly producer: string
-  readonly id: number
-  readonly format: Format
-  readonly payload: Uint8Array
+  declare readonly producer: string
+  declare readonly id: number
+  declare readonly format: Format
+  declare readonly payload: Uint8Array
   #value: { value: T } | undefined
 
-  /** Made by the SDK. */
+  /** @internal */
   constructor(record: WireRecord, epoch: number) {
-    this.offset = record.offset
+    Object.assign(this, record)
     this.position = { epoch, offset: record.offset }
-    this.time = record.time
-    this.sender = record.sender
-    this.kind = record.kind
-    this.flags = record.flags
-    this.refers = record.refers
-    this.producer = record.producer
-    this.id = record.id
-    this.format = record.format
-    this.payload = record.payload
   }
 
   /** Whether the content was removed. The record stays in its place. */
@@ -79,7 +70,7 @@ export class Message<T = unknown> {
     return this.#value.value
   }
 
-  /** Puts what a schema made of the value in its place. */
+  /** @internal Puts what a schema made of the value in its place. */
   replace(value: T): void {
     this.#value = { value }
   }

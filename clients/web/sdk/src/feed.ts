@@ -4,10 +4,10 @@
 /** One reader. */
 export class Feed<V> implements AsyncIterableIterator<V> {
   readonly #held = new Map<string, V>()
-  readonly #waiting: ((result: IteratorResult<V>) => void)[] = []
+  readonly #waiting: (() => void)[] = []
   readonly #onLeave: () => void
   #ended = false
-  #failure: { error: unknown } | undefined
+  #error: unknown
 
   constructor(onLeave: (feed: Feed<V>) => void, signal?: AbortSignal) {
     this.#onLeave = () => onLeave(this)
@@ -20,18 +20,17 @@ export class Feed<V> implements AsyncIterableIterator<V> {
   }
 
   async next(): Promise<IteratorResult<V>> {
-    for (const [key, value] of this.#held) {
-      this.#held.delete(key)
-      return { done: false, value }
+    for (;;) {
+      for (const [key, value] of this.#held) {
+        this.#held.delete(key)
+        return { done: false, value }
+      }
+      const error = this.#error
+      this.#error = undefined
+      if (error !== undefined) throw error
+      if (this.#ended) return { done: true, value: undefined }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
-    const failure = this.#failure
-    this.#failure = undefined
-    if (failure !== undefined) throw failure.error
-    if (this.#ended) return { done: true, value: undefined }
-    return new Promise<IteratorResult<V>>((resolve) => this.#waiting.push(resolve)).then((result) => {
-      // A failure wakes with an end, and is told by the next look.
-      return result.done ? this.next() : result
-    })
   }
 
   async return(): Promise<IteratorResult<V>> {
@@ -43,17 +42,16 @@ export class Feed<V> implements AsyncIterableIterator<V> {
 
   push(key: string, value: V): void {
     if (this.#ended) return
-    const waiting = this.#waiting.shift()
-    if (waiting !== undefined) return waiting({ done: false, value })
     this.#held.delete(key)
     this.#held.set(key, value)
+    this.#waiting.shift()?.()
   }
 
   /** No more comes; with an `error` the reader is told once. */
   end(error?: unknown): void {
     if (this.#ended) return
     this.#ended = true
-    if (error !== undefined) this.#failure = { error }
-    for (const waiting of this.#waiting.splice(0)) waiting({ done: true, value: undefined })
+    this.#error = error
+    for (const wake of this.#waiting.splice(0)) wake()
   }
 }

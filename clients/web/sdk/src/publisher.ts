@@ -7,7 +7,7 @@ import { STALLS_AT_ONCE, STREAM_IDLE_MS_MAX, WRITE_BYTES } from './limits.ts'
 import { type Entry, Outbox, type Pause, type Shelf } from './outbox.ts'
 import type { Session } from './session.ts'
 import { ended, FrameStream } from './stream.ts'
-import { Wake } from './sync.ts'
+import { pause, Wake } from './sync.ts'
 import { action, Code, defaultDelay } from './wire/code.ts'
 import type { Frame } from './wire/frame.ts'
 
@@ -115,13 +115,8 @@ export class Publisher {
     if (error.kind === 'refused' && error.is('fix_request') && error.code !== Code.too_many_streams) {
       this.#fail(error, false)
     }
-    const until = performance.now() + delay(this.#core.backoff, this.#attempt++, error.retryAfterMs ?? 0, Math.random())
-    for (;;) {
-      this.#wake.reset()
-      const left = until - performance.now()
-      if (left <= 0 || session.over.value) return
-      await this.#wake.wait(left)
-    }
+    const ms = delay(this.#core.backoff, this.#attempt++, error.retryAfterMs ?? 0, Math.random())
+    await pause(this.#wake, ms, () => session.over.value)
   }
 
   async #stream(session: Session): Promise<Stop> {

@@ -38,6 +38,7 @@ export interface RoomOptions<T = unknown> {
   format?: Format
 }
 
+/** A room, of values `T`: to publish into, to read from, and to ask. Made by `client.room`. */
 export class Room<T = unknown> {
   readonly name: string
   readonly #core: Core
@@ -48,7 +49,7 @@ export class Room<T = unknown> {
   readonly #listeners = new Map<RoomEventType, Set<(event: RoomEvent<T>) => void>>()
   #pump: AsyncIterableIterator<RoomEvent<T>> | undefined
 
-  /** Made by `client.room`. */
+  /** @internal Made by `client.room`. */
   constructor(core: Core, outboxes: Outboxes, name: string, options: RoomOptions<T>) {
     this.name = name
     this.#core = core
@@ -293,6 +294,7 @@ export class Room<T = unknown> {
     )
   }
 
+  /** Where it is: the same object until something changes. */
   get state(): RoomState {
     return this.#subscriber.state.value
   }

@@ -13,7 +13,7 @@ import { check, needsCheck, type StandardSchemaV1 } from './schema.ts'
 import type { Session } from './session.ts'
 import { ended, FrameStream } from './stream.ts'
 import { Credit, Subscription } from './subscription.ts'
-import { State, Wake } from './sync.ts'
+import { pause, State, Wake } from './sync.ts'
 import { Code } from './wire/code.ts'
 import type { Body } from './wire/frame.ts'
 import type { Ephemeral, WirePresence } from './wire/join.ts'
@@ -318,13 +318,8 @@ export class Subscriber<T> {
   }
 
   async #pause(session: Session, error: LoquicError): Promise<void> {
-    const until = performance.now() + delay(this.#core.backoff, this.#attempt++, error.retryAfterMs ?? 0, Math.random())
-    for (;;) {
-      this.#wake.reset()
-      const left = until - performance.now()
-      if (left <= 0 || session.over.value || this.#inboxes.size === 0) return
-      await this.#wake.wait(left)
-    }
+    const ms = delay(this.#core.backoff, this.#attempt++, error.retryAfterMs ?? 0, Math.random())
+    await pause(this.#wake, ms, () => session.over.value || this.#inboxes.size === 0)
   }
 }
 

@@ -93,7 +93,6 @@ export class Places {
 
   /** Waits for a place, or until `signal` says not to; the result gives it back. */
   async take(signal?: AbortSignal): Promise<() => void> {
-    signal?.throwIfAborted()
     if (this.#free > 0) this.#free--
     else await this.#line(signal)
     this.#taken++
@@ -110,20 +109,26 @@ export class Places {
   }
 
   #line(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const turn = () => {
-        signal?.removeEventListener('abort', leave)
-        resolve()
-      }
-      const leave = () => {
-        this.#queue.splice(this.#queue.indexOf(turn), 1)
-        this.waiting.set(this.#queue.length)
-        reject(reasonOf(signal))
-      }
-      signal?.addEventListener('abort', leave, { once: true })
-      this.#queue.push(turn)
+    return unlessAborted(signal, (resolve) => {
+      this.#queue.push(resolve)
       this.waiting.set(this.#queue.length)
+      return () => {
+        const place = this.#queue.indexOf(resolve)
+        if (place >= 0) this.#queue.splice(place, 1)
+        this.waiting.set(this.#queue.length)
+      }
     })
+  }
+}
+
+/** Waits so long, or until `isOver`, looking whenever `wake` is woken. */
+export async function pause(wake: Wake, ms: number, isOver: () => boolean): Promise<void> {
+  const until = performance.now() + ms
+  for (;;) {
+    wake.reset()
+    const left = until - performance.now()
+    if (left <= 0 || isOver()) return
+    await wake.wait(left)
   }
 }
 

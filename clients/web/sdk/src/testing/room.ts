@@ -25,6 +25,7 @@ export interface Joiner {
 /** Flag of a record whose content was removed. */
 export const REDACTED = 2
 
+/** A room of the mock server. */
 export class MockRoom {
   records: WireRecord[] = []
   /** Records below this offset are not held any more. */
@@ -32,8 +33,11 @@ export class MockRoom {
   /** With more users than this no list of members is pushed. */
   presenceListMax = 500
   readonly handle: number
+  /** @internal */
   readonly producers = new Map<string, Producer>()
+  /** How far each user has read. */
   readonly marks = new Map<string, number>()
+  /** @internal */
   readonly joiners = new Set<Joiner>()
   /** Called when the log has changed. */
   readonly changed = new Set<() => void>()
@@ -51,6 +55,7 @@ export class MockRoom {
     return this.records.map(({ payload }) => new TextDecoder().decode(payload))
   }
 
+  /** Appends a record; the result is its offset. */
   append(record: Omit<WireRecord, 'offset' | 'time'>): number {
     const offset = this.head + 1
     const time = Math.max(this.records.at(-1)?.time ?? 0, Date.now())
@@ -82,6 +87,7 @@ export class MockRoom {
     return members.sort((a, b) => (a.user < b.user ? -1 : 1))
   }
 
+  /** @internal */
   enter(joiner: Joiner): void {
     const before = this.members
     this.joiners.add(joiner)
@@ -94,6 +100,7 @@ export class MockRoom {
     this.#tell(before, joiner)
   }
 
+  /** @internal */
   leave(joiner: Joiner): void {
     const before = this.members
     this.joiners.delete(joiner)

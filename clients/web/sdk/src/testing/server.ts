@@ -137,10 +137,12 @@ export class MockServer {
     for (const link of this.links) link.hold()
   }
 
+  /** What was held arrives after all. */
   release(): void {
     for (const link of this.links) link.release()
   }
 
+  /** A room, to look into and to change. */
   room(name: string): MockRoom {
     let room = this.#rooms.get(name)
     if (room === undefined) {
@@ -169,6 +171,7 @@ export class MockServer {
     return peer.control
   }
 
+  /** The bodies of all frames of this sort that clients have sent. */
   framesOf<N extends FrameName>(name: N): Body<N>[] {
     return this.received.filter((frame) => frame.name === name).map(({ body }) => body as Body<N>)
   }
