@@ -261,6 +261,8 @@ export class Supervisor {
 
   async #wait(error: LoquicError, floorMs: number): Promise<void> {
     const isSignedOut = error.kind === 'signed_out'
+    // Whoever signs in again begins anew.
+    if (isSignedOut) [this.#reason, this.#rejected] = ['connect', 0]
     const delayMs = this.#hurry ? 0 : delay(this.#core.backoff, this.#attempt++, floorMs, Math.random())
     const until = performance.now() + delayMs
     if (isSignedOut) this.#core.state.set({ type: 'signed-out' })

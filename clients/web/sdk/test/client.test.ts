@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import { Code } from '../src/wire/code.ts'
 import { decodeDatagram, encodeDatagram } from '../src/wire/frame.ts'
-import { follow, setting, settle } from './support.ts'
+import { follow, random, setting, settle } from './support.ts'
 
 const all = setting()
 
@@ -178,17 +178,6 @@ it('refuses what cannot be sent, at once', async () => {
   for (const publish of waiting) await expect(publish).rejects.toMatchObject({ kind: 'closed' })
   await expect(room.publish('x')).rejects.toMatchObject({ kind: 'closed' })
 })
-
-/** A seeded coin (mulberry32), so that a failure can be repeated. */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 const seeds = Array.from({ length: 30 }, (_, seed) => seed)
 

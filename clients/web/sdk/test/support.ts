@@ -24,13 +24,27 @@ export function setting(): Setting {
   }
   beforeEach(() => {
     vi.useFakeTimers()
+    // Waits between attempts are the same each time.
+    vi.spyOn(Math, 'random').mockImplementation(random(1))
     made.server = new MockServer()
   })
   afterEach(() => {
     for (const client of open.splice(0)) void client.close()
     vi.useRealTimers()
+    vi.restoreAllMocks()
   })
   return made
+}
+
+/** A seeded coin (mulberry32), so that a failure can be repeated. */
+export function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
 }
 
 /** Lets everything happen that takes no time, or this much. */
