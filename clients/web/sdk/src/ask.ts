@@ -27,7 +27,11 @@ export function nextSession(core: Core, signal?: AbortSignal): Promise<Session> 
 }
 
 /** Runs `work` until it succeeds or is refused for good. */
-export async function ask<R>(core: Core, signal: AbortSignal | undefined, work: (session: Session) => Promise<R>): Promise<R> {
+export async function ask<R>(
+  core: Core,
+  signal: AbortSignal | undefined,
+  work: (session: Session) => Promise<R>,
+): Promise<R> {
   for (let attempt = 0; ; attempt++) {
     const session = await nextSession(core, signal)
     try {

@@ -61,8 +61,9 @@ export class Message<T = unknown> {
   }
 
   /**
-   * The payload as what it says it is: a string, what the JSON stands for, or bytes; with a schema, what the schema made
-   * of it. Without one nobody has checked that it is a `T`: whoever may publish may publish anything. JSON that does not
+   * The payload as what it says it is: a string, what the JSON stands for, or bytes; with a schema, what the schema
+   * made of it. Without one nobody has checked that it is a `T`: whoever may publish may publish anything. JSON that
+   * does not
    * parse comes as the text it is. What was redacted, and a deletion, has no value: `undefined`.
    */
   get value(): T {

@@ -92,7 +92,9 @@ export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
 /** An event of which only the newest counts. */
 export type Volatile<T> = Extract<RoomEvent<T>, { type: 'ephemeral' | 'presence' | 'marked' }>
 
-/** What is left of `old` and `now` when nobody has seen `old`; `undefined` if they have nothing to do with each other. */
+/**
+ * What is left of `old` and `now` when nobody has seen `old`; `undefined` if they have nothing to do with each other.
+ */
 function merge<T>(old: RoomEvent<T>, now: Volatile<T>): RoomEvent<T> | undefined {
   if (old.type === 'ephemeral' && now.type === 'ephemeral') {
     return old.sender === now.sender && old.slot === now.slot ? now : undefined

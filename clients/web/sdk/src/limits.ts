@@ -36,7 +36,9 @@ export const STALLS_AT_ONCE = 3
 /** Rooms whose head and read mark are remembered; past it the oldest is forgotten. */
 export const KNOWN_ROOMS_MAX = 10_000
 
-/** Records of a page of history and users of a page of members: what is asked for where nothing is said, and at most. */
+/**
+ * Records of a page of history and users of a page of members: what is asked for where nothing is said, and at most.
+ */
 export const PAGE_LIMIT_DEFAULT = 100
 export const PAGE_LIMIT_MAX = 1_000
 

@@ -98,12 +98,12 @@ export class Room<T = unknown> {
   }
 
   /**
-   * Removes the content of one's own message. Its offset stays; others get a record of kind 2 that refers to it, and the
-   * message without its value from then on.
+   * Removes the content of one's own message. Its offset stays; others get a record of kind 2 that refers to it, and
+   * the message without its value from then on.
    */
   deleteMessage(offset: number, { signal }: { signal?: AbortSignal } = {}): Publishing {
-    const message = { kind: Kind.delete, format: 'bytes', flags: 0, refers: offset, payload: new Uint8Array(0) } as const
-    return this.#push(message, signal)
+    const payload = new Uint8Array(0)
+    return this.#push({ kind: Kind.delete, format: 'bytes', flags: 0, refers: offset, payload }, signal)
   }
 
   /** Calls `listener` for each event of this type, and joins the room for it; the result ends that. */
@@ -202,7 +202,8 @@ export class Room<T = unknown> {
     if (needsCheck(schema, { value, kind, redacted: false })) {
       const result = schema['~standard'].validate(value)
       if (!(result instanceof Promise) && result.issues !== undefined) {
-        throw invalid(`the value is not of the room's schema: ${result.issues.map(({ message }) => message).join('; ')}`)
+        const issues = result.issues.map(({ message }) => message).join('; ')
+        throw invalid(`the value is not of the room's schema: ${issues}`)
       }
     }
     const encoded = encodeValue(value, options.format ?? this.#options.format)
@@ -258,8 +259,8 @@ export class Room<T = unknown> {
   }
 
   /**
-   * Tells those who read the room now, and nobody later: who is typing, where a cursor is. The newest value of a slot (0
-   * to 255) counts. It may be lost. `false` if the room is not joined at the moment.
+   * Tells those who read the room now, and nobody later: who is typing, where a cursor is. The newest value of a slot
+   * (0 to 255) counts. It may be lost. `false` if the room is not joined at the moment.
    */
   sendEphemeral(slot: number, value: unknown): boolean {
     if (!Number.isInteger(slot) || slot < 0 || slot > 255) throw invalid(`${slot} is not a slot`)

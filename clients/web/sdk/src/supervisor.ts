@@ -1,5 +1,5 @@
-// Keeps a session open: connects, greets, and after an end waits and connects again. Where a session is to be left for a
-// better one, that is opened first.
+// Keeps a session open: connects, greets, and after an end waits and connects again. Where a session is to be left
+// for a better one, that is opened first.
 
 import { delay } from './backoff.ts'
 import type { Core } from './core.ts'
@@ -70,7 +70,10 @@ export class Supervisor {
     this.#skipWait()
   }
 
-  /** The network may be another one: tries at once instead of at the end of the wait, and asks whether it still is there. */
+  /**
+   * The network may be another one: tries at once instead of at the end of the wait, and asks whether it still is
+   * there.
+   */
   hurry(): void {
     this.#session()?.probe()
     if (this.#core.state.value.type !== 'online') this.#skipWait()

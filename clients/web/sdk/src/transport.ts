@@ -128,7 +128,7 @@ export function dialer(url: string, allowed: readonly BrowserTransport[], outsid
   const connect: Connect = async ({ signal, url: node = url, avoid }) => {
     const has = (name: BrowserTransport) => outside.features[name] && allowed.includes(name)
     if (!has('webtransport') && !has('websocket')) {
-      throw new LoquicError('invalid', 'this browser has no transport that is allowed, or the page is not served securely')
+      throw new LoquicError('invalid', 'this browser has no allowed transport, or the page is not served securely')
     }
     const info = await outside.info(node, AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)]))
     const offered = (name: BrowserTransport) => has(name) && info[name].length > 0

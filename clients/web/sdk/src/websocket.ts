@@ -1,4 +1,5 @@
-// `Link` over a WebSocket, for networks that let no UDP through: QMux makes streams of its messages. Loaded when needed.
+// `Link` over a WebSocket, for networks that let no UDP through: QMux makes streams of its messages. Loaded when
+// needed.
 
 import { CREDIT_BYTES_SUM } from './limits.ts'
 import type { Link } from './link.ts'

@@ -1,10 +1,26 @@
 // Who is in a room, how far it was read, and the heads of rooms that are not joined.
 
 import { expect, it } from 'vitest'
+import { Known, unread } from '../src/known.ts'
 import { Roster } from '../src/presence.ts'
 import { collect, follow, setting, settle } from './support.ts'
 
 const all = setting()
+
+it('what is known of a room only grows, except over an epoch', () => {
+  const known = new Known()
+  known.handleMark('r', null)
+  expect(unread(known.of('r'))).toBeUndefined()
+  known.handleHead('r', 1, 9, 4)
+  expect(unread(known.of('r'))).toBe(6)
+  known.handleMark('r', 7)
+  known.handleMark('r', 5)
+  known.handleHead('r', 1, 8)
+  expect(known.of('r')).toEqual({ epoch: 1, head: 9, floor: 4, mark: 7 })
+  known.handleHead('r', 2, 6)
+  known.handleHead('r', 1, 20)
+  expect([known.of('r')?.head, unread(known.of('r'))]).toEqual([6, 0])
+})
 
 it('a roster takes pages, changes and the loss of the list', () => {
   const roster = new Roster('changes')
@@ -35,10 +51,10 @@ it('tells who is there, who comes and who goes', async () => {
   leave()
   await settle()
   expect(seen).toEqual([
-    'presence 1 [["ada",1]]',
+    'presence 1 ada 1',
     'caught up 0',
-    'presence 2 [["bob",1]]',
-    'presence 1 [["bob",0]]',
+    'presence 2 bob 1',
+    'presence 1 bob 0',
   ])
 })
 
@@ -80,8 +96,8 @@ it('pages through the members of a room that is not joined', async () => {
 
 it('marks what is read, for all sessions of the user and nobody else', async () => {
   for (const text of ['a', 'b', 'c']) all.server.append('r', text)
-  const [here, there, other] = [all.client(), all.client(), all.client({ name: 'bob' })].map((client) => client.room('r'))
-  if (here === undefined || there === undefined || other === undefined) throw new Error('three rooms')
+  const [here, there] = [all.client().room('r'), all.client().room('r')]
+  const other = all.client({ name: 'bob' }).room('r')
   const seen = follow(there)
   follow(here)
   follow(other)

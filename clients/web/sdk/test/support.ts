@@ -88,7 +88,7 @@ function brief<T>(event: RoomEvent<T>): string {
     case 'ephemeral':
       return `ephemeral ${JSON.stringify(event.value)}`
     case 'presence':
-      return `presence ${event.presence.count} ${JSON.stringify(event.changes.map(({ user, sessions }) => [user, sessions]))}`
+      return `presence ${event.presence.count} ${event.changes.map(({ user, sessions }) => `${user} ${sessions}`).join()}`
     case 'marked':
       return `marked ${event.offset}`
   }

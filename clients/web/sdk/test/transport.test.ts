@@ -9,9 +9,9 @@ import { setting, settle } from './support.ts'
 const all = setting()
 
 const CHROME = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36'
-const SAFARI = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.4 Safari/605.1.15'
-const CHROME_IOS = 'Mozilla/5.0 (iPhone; CPU iPhone OS 26_4) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/150.0 Mobile/15E148'
-const firefox = (version: number) => `Mozilla/5.0 (X11; Linux x86_64; rv:${version}.0) Gecko/20100101 Firefox/${version}.0`
+const SAFARI = 'Mozilla/5.0 (Macintosh; Intel Mac OS X) AppleWebKit/605.1.15 (KHTML) Version/26.4 Safari/605.1.15'
+const CHROME_IOS = 'Mozilla/5.0 (iPhone; CPU iPhone OS 26_4) AppleWebKit/605.1.15 (KHTML) CriOS/150.0 Mobile/15E148'
+const firefox = (version: number) => `Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/${version}.0`
 const BOTH = { webtransport: true, websocket: true }
 const [WT, WS] = ['webtransport', 'websocket'] as const
 
@@ -133,7 +133,8 @@ it('connects over WebSocket in under a second where UDP is blocked, and says why
   state.udp = false
   const client = all.client({ connect: dial.connect })
   await settle(999)
-  expect(client.currentStatus).toMatchObject({ state: 'online', transport: WS, why: 'webtransport did not answer in time' })
+  const why = 'webtransport did not answer in time'
+  expect(client.currentStatus).toMatchObject({ state: 'online', transport: WS, why })
   expect(all.server.framesOf('Hello')).toHaveLength(1)
 })
 
@@ -221,7 +222,8 @@ it('only what the application allows is used', async () => {
 
 it('a refusal is the answer of the server and not of the network: nothing else is tried', async () => {
   const { state, dial } = network('https://refused')
-  all.server.onFirst = () => ({ name: 'Refused', body: { code: Code.unsupported_version, message: '', retry_after: 0 } })
+  const body = { code: Code.unsupported_version, message: '', retry_after: 0 }
+  all.server.onFirst = () => ({ name: 'Refused', body })
   const client = all.client({ connect: dial.connect })
   await settle(5_000)
   expect(state.tried).toEqual([WT])

@@ -234,7 +234,9 @@ export class MockServer {
 
   #handleControl(stream: ServerStream, user: string, frame: Frame): void {
     if (frame.name === 'Ping' && this.alive) stream.send('Pong', { token: frame.body.token, server_time: Date.now() })
-    if (frame.name === 'Peek') stream.send('Peeked', { rooms: frame.body.rooms.map((room) => this.#status(room, user)) })
+    if (frame.name === 'Peek') {
+      stream.send('Peeked', { rooms: frame.body.rooms.map((room) => this.#status(room, user)) })
+    }
     if (frame.name === 'Refresh') {
       const found = this.authenticate(frame.body.token)
       if (!this.offersRefresh) stream.send('Closing', { code: Code.not_offered, reason: '' })

@@ -37,7 +37,9 @@ export const mark = struct({ offset: u64 })
 export type Ephemeral = Value<typeof ephemeral>
 export type Join = Value<typeof join>
 export type Joined = Value<typeof joined>
-/** Where a reader starts: `at_offset` inclusive, `after` a position, `last` so many records, `at_time` in milliseconds. */
+/**
+ * Where a reader starts: `at_offset` inclusive, `after` a position, `last` so many records, `at_time` in milliseconds.
+ */
 export type From =
   | { type: 'live' }
   | { type: 'oldest' }

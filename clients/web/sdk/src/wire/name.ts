@@ -67,7 +67,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 const SEGMENT = /^[A-Za-z0-9_~@.-]+$/
 
 const ROOM_RULE =
-  `a room name is 1 to ${ROOM_SEGMENTS_MAX} segments joined by ":", each of 1 to ${SEGMENT_BYTES_MAX} letters, digits ` +
-  `and _ ~ @ . - but neither "." nor ".."; at most ${ROOM_BYTES_MAX} bytes`
+  `a room name is 1 to ${ROOM_SEGMENTS_MAX} segments joined by ":", each of 1 to ${SEGMENT_BYTES_MAX} letters, ` +
+  `digits and _ ~ @ . - but neither "." nor ".."; at most ${ROOM_BYTES_MAX} bytes`
 
 const USER_RULE = `a user name is 1 to ${USER_BYTES_MAX} bytes without control characters`
