@@ -88,7 +88,7 @@ function brief<T>(event: RoomEvent<T>): string {
     case 'ephemeral':
       return `ephemeral ${JSON.stringify(event.value)}`
     case 'presence':
-      return `presence ${event.presence.count} ${event.changes.map(({ user, sessions }) => `${user} ${sessions}`).join()}`
+      return ['presence', event.presence.count, ...event.changes.flatMap(Object.values)].join(' ')
     case 'marked':
       return `marked ${event.offset}`
   }
