@@ -31,12 +31,14 @@ function describe(state: ClientState, seconds: number): string {
       return seconds > 1 ? `Reconnecting in ${seconds} s` : 'Reconnecting…'
     case 'paused':
       return 'Paused'
+    case 'signed-out':
+      return 'Signed out'
     case 'closed':
       return 'Closed'
   }
 }
 
 function detail(state: ClientState): string {
-  if (state.type === 'online') return `Over WebTransport to ${state.node}, as ${state.principal.user}`
+  if (state.type === 'online') return `Over ${state.transport} to ${state.node}, as ${state.principal.user}`
   return ('error' in state && state.error?.message) || ''
 }

@@ -21,7 +21,7 @@ function open(identity: Identity): void {
   try {
     joined = client.room(identity.room, { from: start() })
   } catch (error) {
-    client.close()
+    void client.close()
     throw error
   }
   remember(identity)

@@ -67,7 +67,10 @@ export class Timeline {
       case 'caught-up':
         this.#isCaughtUp = true
         break
+      case 'invalid':
       case 'ephemeral':
+      case 'presence':
+      case 'marked':
         return
     }
     this.#showPending()

@@ -62,7 +62,7 @@ export class TypingLine {
   }
 
   #say(typing: boolean): void {
-    if (this.#client.state.type === 'online') this.#room.sendEphemeral({ typing, name: this.#name } satisfies Typing)
+    if (this.#client.state.type === 'online') this.#room.sendEphemeral(0, { typing, name: this.#name } satisfies Typing)
   }
 
   #show(): void {

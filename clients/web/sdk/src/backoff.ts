@@ -1,5 +1,6 @@
 // How long to wait before the next attempt. Pure: the random number comes from outside.
 
+/** How long a client waits between two attempts to connect. */
 export interface Backoff {
   /** The longest wait before the first retry, in milliseconds; it doubles with each further one. Default 100. */
   firstMs: number

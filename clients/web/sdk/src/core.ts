@@ -2,36 +2,45 @@
 
 import type { Backoff } from './backoff.ts'
 import { LoquicError } from './error.ts'
+import { Known } from './known.ts'
 import type { Connect } from './link.ts'
 import type { Session } from './session.ts'
-import type { ClientState } from './status.ts'
+import { type ClientState, initialStatus, type Status, statusOf } from './status.ts'
 import { State } from './sync.ts'
-import type { Auth } from './wire/control.ts'
+import type { Identity } from './token.ts'
+import type { Principal } from './wire/control.ts'
 import { PAYLOAD_BYTES_MAX_HARD } from './wire/limits.ts'
 
-/** Who a client is. */
-export interface Identity {
-  auth(): Promise<Auth>
-  /** Asking again may give another answer: a token that is refused is not the end. */
-  isFreshEachTime: boolean
-}
+/** Takes a line of the debug log. Never payloads, never tokens. */
+export type Debug = (line: string, details?: Readonly<Record<string, unknown>>) => void
 
 export class Core {
   readonly connect: Connect
   readonly identity: Identity
   readonly backoff: Backoff
+  readonly log: Debug
   readonly state = new State<ClientState>({ type: 'connecting' })
+  readonly status = new State<Status>(initialStatus())
+  readonly known = new Known()
   /** What the last session said; the protocol's maximum before the first. */
   payloadBytesMax = PAYLOAD_BYTES_MAX_HARD
+  /** Who the last session was. */
+  principal: Principal | undefined
   #session: Session | undefined
   #closed: LoquicError | undefined
   readonly #ending = new AbortController()
   readonly #changes = new Set<() => void>()
 
-  constructor(connect: Connect, identity: Identity, backoff: Backoff) {
+  constructor(connect: Connect, identity: Identity, backoff: Backoff, log: Debug) {
     this.connect = connect
     this.identity = identity
     this.backoff = backoff
+    this.log = log
+    this.state.subscribe((state) => {
+      const { type, ...details } = state
+      log(`client: ${type}`, details)
+      this.status.set(statusOf(state, this.status.value))
+    })
   }
 
   /** Aborted once the client is closed. */
@@ -52,6 +61,15 @@ export class Core {
   setSession(session: Session | undefined): void {
     this.#session = session
     this.#tell()
+  }
+
+  /** Whether a stream of this session should move to a newer one. */
+  isSuperseded(session: Session): boolean {
+    return this.#session !== undefined && this.#session !== session && !this.#session.over.value
+  }
+
+  setRtt(rttMs: number): void {
+    this.status.set({ ...this.status.value, rttMs })
   }
 
   /** Calls `listener` when `session` may give another answer; the result ends that. */

@@ -6,7 +6,8 @@ import { DecodeError } from './wire/coding.ts'
 /**
  * What failed. `refused`: the server said no, see `code`. `connect`: no connection came about; `disconnected`: one was
  * lost under something that cannot go on in the next. `closed`: the client was closed here. `store`: the browser's
- * storage is full or forbidden. `invalid`: the call itself is wrong.
+ * storage is full or forbidden. `invalid`: the call itself is wrong. `token`: `getToken` has failed; `signed_out`: it
+ * gave `null`.
  */
 export type ErrorKind =
   | 'closed'
@@ -16,9 +17,12 @@ export type ErrorKind =
   | 'outbox_full'
   | 'protocol'
   | 'refused'
+  | 'signed_out'
   | 'store'
   | 'timed_out'
+  | 'token'
 
+/** Every error of this package. `retryable` and `retryAfterMs` say what to do about it. */
 export class LoquicError extends Error {
   readonly kind: ErrorKind
   /** The protocol's code, where there is one. */
@@ -26,6 +30,7 @@ export class LoquicError extends Error {
   /** How long to wait before the next attempt, in milliseconds, where that is known. */
   readonly retryAfterMs: number | undefined
 
+  /** @internal */
   constructor(kind: ErrorKind, message: string, code?: number, retryAfterMs?: number) {
     super(message)
     this.name = 'LoquicError'
@@ -37,7 +42,7 @@ export class LoquicError extends Error {
   /** Whether the same thing may succeed later. */
   get retryable(): boolean {
     if (this.kind === 'refused') return !this.is('fix_request') && !this.is('reauthenticate')
-    return ['connect', 'disconnected', 'outbox_full', 'timed_out'].includes(this.kind)
+    return ['connect', 'disconnected', 'outbox_full', 'timed_out', 'token'].includes(this.kind)
   }
 
   /** Whether the server's code asks for this. */
@@ -67,5 +72,10 @@ export function invalid(message: string, code?: number): LoquicError {
 export function toError(error: unknown): LoquicError {
   if (error instanceof LoquicError) return error
   if (error instanceof DecodeError) return protocol(error.message)
-  return disconnected(error instanceof Error ? error.message : String(error))
+  return disconnected(messageOf(error))
+}
+
+/** What somebody else's error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -7,18 +7,20 @@ export interface Item<T> {
   event: RoomEvent<T>
   /** What it cost of the credit. */
   bytes: number
+  /** Everything up to this offset is taken once this is. */
+  offset?: number | undefined
   readers: number
 }
 
 /** One `for await` over a room's events. */
 export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
   readonly #items: Item<T>[] = []
-  readonly #onTaken: (bytes: number) => void
+  readonly #onTaken: (item: Item<T>) => void
   readonly #onLeave: () => void
   readonly #waiting: Waiting<IteratorResult<RoomEvent<T>>>[] = []
   #ended: { error: unknown } | undefined
 
-  constructor(onTaken: (bytes: number) => void, onLeave: () => void) {
+  constructor(onTaken: (item: Item<T>) => void, onLeave: () => void) {
     this.#onTaken = onTaken
     this.#onLeave = onLeave
   }
@@ -60,18 +62,15 @@ export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
     waiting.resolve({ done: false, value: item.event })
   }
 
-  /** Puts the newest value of an ephemeral in the place of one that was not taken, so that they never pile up. */
-  pushEphemeral(item: Item<T>): void {
-    const { event } = item
-    const old = this.#items.find(
-      ({ event: held }) =>
-        event.type === 'ephemeral' &&
-        held.type === 'ephemeral' &&
-        held.sender === event.sender &&
-        held.slot === event.slot,
-    )
-    if (old === undefined) this.push(item)
-    else old.event = event
+  /** Puts something that only counts now in the place of what it replaces and was not taken: it never piles up. */
+  pushNewest(event: Volatile<T>): void {
+    for (const item of this.#items) {
+      const merged = merge(item.event, event)
+      if (merged === undefined) continue
+      item.event = merged
+      return
+    }
+    this.push({ event, bytes: 0, readers: 1 })
   }
 
   /** No more comes behind what is here. */
@@ -86,8 +85,25 @@ export class Inbox<T> implements AsyncIterableIterator<RoomEvent<T>> {
 
   #take(item: Item<T>): void {
     item.readers--
-    if (item.readers === 0) this.#onTaken(item.bytes)
+    if (item.readers === 0) this.#onTaken(item)
   }
+}
+
+/** An event of which only the newest counts. */
+export type Volatile<T> = Extract<RoomEvent<T>, { type: 'ephemeral' | 'presence' | 'marked' }>
+
+/**
+ * What is left of `old` and `now` when nobody has seen `old`; `undefined` if they have nothing to do with each other.
+ */
+function merge<T>(old: RoomEvent<T>, now: Volatile<T>): RoomEvent<T> | undefined {
+  if (old.type === 'ephemeral' && now.type === 'ephemeral') {
+    return old.sender === now.sender && old.slot === now.slot ? now : undefined
+  }
+  if (old.type === 'presence' && now.type === 'presence') {
+    const changes = new Map([...old.changes, ...now.changes].map(({ user, sessions }) => [user, sessions]))
+    return { ...now, changes: [...changes].map(([user, sessions]) => ({ user, sessions })) }
+  }
+  return old.type === 'marked' && now.type === 'marked' ? now : undefined
 }
 
 interface Waiting<R> {

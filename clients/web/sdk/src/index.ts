@@ -1,14 +1,31 @@
-// Loquic in the browser: rooms that are ordered, durable logs, over WebTransport.
+// Loquic in the browser: rooms that are ordered, durable logs.
 
 export type { Backoff } from './backoff.ts'
-export { Client, type ClientOptions, createClient } from './client.ts'
+export {
+  Client,
+  type ClientOptions,
+  type CloseOptions,
+  createClient,
+  type RoomStatus,
+} from './client.ts'
+export type { Debug } from './core.ts'
 export { type ErrorKind, LoquicError } from './error.ts'
-export { Message, type RoomEvent } from './event.ts'
-export type { Connect, Link, Stream } from './link.ts'
-export type { Ack, PublishOptions, Room, RoomOptions, Unacknowledged } from './room.ts'
-export type { ClientState } from './status.ts'
+export { Kind, Message, type RoomEvent, type RoomEventType } from './event.ts'
+export type { HistoryOptions, HistoryPage } from './history.ts'
+export type { Connect, Dial, Link, Stream, TransportName } from './link.ts'
+export type { Member, MembersOptions, MembersPage, Presence } from './presence.ts'
+export type { Ack, Publishing, PublishOptions, Unacknowledged } from './publishing.ts'
+export type { Room, RoomOptions } from './room.ts'
+export type { SchemaIssue, SchemaResult, StandardSchemaV1 } from './schema.ts'
+export type { ClientState, Status } from './status.ts'
 export type { Locks, Storage } from './store.ts'
 export type { RoomState } from './subscriber.ts'
-export { action, Code, codeName } from './wire/code.ts'
-export type { From, GapReason, Mode } from './wire/join.ts'
+export type { GetToken, TokenReason } from './token.ts'
+export type { BrowserTransport } from './transport.ts'
+export type { Watch, Watched, WatchEvent } from './watch.ts'
+export { type Action, action, Code, codeName } from './wire/code.ts'
+export type { Principal } from './wire/control.ts'
+export type { From, GapReason, Mode, PresenceWanted } from './wire/join.ts'
 export { formatPosition, type Position, parsePosition } from './wire/position.ts'
+export type { Duplicate } from './wire/publish.ts'
+export type { Format } from './wire/record.ts'

@@ -32,3 +32,24 @@ export const SESSION_LASTING_MS = 5_000
 
 /** Going back this often without a publish getting through is not an accident any more. */
 export const STALLS_AT_ONCE = 3
+
+/** Rooms whose head and read mark are remembered; past it the oldest is forgotten. */
+export const KNOWN_ROOMS_MAX = 10_000
+
+/**
+ * Records of a page of history and users of a page of members: what is asked for where nothing is said, and at most.
+ */
+export const PAGE_LIMIT_DEFAULT = 100
+export const PAGE_LIMIT_MAX = 1_000
+
+/** Watches that a session holds open at once; more wait for their turn. */
+export const WATCHES_MAX = 8
+
+/** How long `close({ drain: true })` waits for the answers to publishes. */
+export const DRAIN_MS_DEFAULT = 5_000
+
+/** How long the first transport has for itself before another one races it. */
+export const HEAD_START_MS = 500
+
+/** How long the transport that won is tried first. */
+export const TRANSPORT_MEMORY_MS = 10 * 60_000

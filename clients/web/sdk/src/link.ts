@@ -1,4 +1,7 @@
-// What the client needs of a transport. `webtransport.ts` is one; the tests have another, in memory.
+// What the client needs of a transport. `webtransport.ts` and `websocket.ts` are two; `testing/link.ts` is in memory.
+
+/** What carries a session; `memory` in tests. */
+export type TransportName = 'webtransport' | 'websocket' | 'memory'
 
 /** A bidirectional stream. Reads and writes reject once the stream or the connection is gone. */
 export interface Stream {
@@ -12,7 +15,13 @@ export interface Stream {
   abort(): void
 }
 
+/** A connection, before anything was said on it. */
 export interface Link {
+  readonly transport: TransportName
+  /** Why this transport, for people. */
+  readonly why: string
+  /** The longest datagram that may be sent now; 0 where there are none. */
+  readonly datagramBytesMax: number
   /** Opens a stream; its first bytes go with the opening. Waits where the server allows no more streams yet. */
   open(first: Uint8Array<ArrayBuffer>): Promise<Stream>
   /** Sends a datagram, or drops it: nobody is told. */
@@ -25,5 +34,15 @@ export interface Link {
   close(): void
 }
 
+/** What is wanted of a connection. */
+export interface Dial {
+  /** Gives the attempt up. */
+  signal: AbortSignal
+  /** Another node to go to, in place of the client's own URL. */
+  url?: string | undefined
+  /** A transport that has just fallen silent: tried last. */
+  avoid?: TransportName | undefined
+}
+
 /** Makes a connection. Called again for each attempt. */
-export type Connect = (signal: AbortSignal) => Promise<Link>
+export type Connect = (dial: Dial) => Promise<Link>

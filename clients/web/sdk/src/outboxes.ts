@@ -2,9 +2,9 @@
 
 import type { Core } from './core.ts'
 import { LoquicError, toError } from './error.ts'
-import { Publishing } from './publishing.ts'
+import { Publisher } from './publisher.ts'
 import { type Locks, lockName, type Storage, Store, shelfOf } from './store.ts'
-import { State } from './sync.ts'
+import { sleep, State } from './sync.ts'
 import type { Principal } from './wire/control.ts'
 import { toHex } from './wire/coding.ts'
 
@@ -16,8 +16,8 @@ export class Outboxes {
   readonly #core: Core
   readonly #url: string
   readonly #browser: { storage: Storage; locks: Locks } | undefined
-  readonly #own = new Map<string, Publishing>()
-  readonly #adopted = new Set<Publishing>()
+  readonly #own = new Map<string, Publisher>()
+  readonly #adopted = new Set<Publisher>()
   readonly #waitingFor = new Set<string>()
   #owner: Principal | undefined
   #store: Store | undefined
@@ -48,19 +48,26 @@ export class Outboxes {
   }
 
   /** What this page publishes into a room. */
-  of(room: string): Publishing {
+  of(room: string): Publisher {
     const found = this.#own.get(room)
     if (found !== undefined && found.failed === undefined) return found
     const shelf = shelfOf(this.#store, this.producer, room)
-    const made = new Publishing(this.#core, room, this.producer, shelf, () => this.changed.set(undefined))
+    const made = new Publisher(this.#core, room, this.producer, shelf, () => this.changed.set(undefined))
     this.#own.set(room, made)
     return made
   }
 
   /** Everything about a room that has no answer yet, the oldest first. */
-  in(room: string): Publishing[] {
+  in(room: string): Publisher[] {
     const own = this.#own.get(room)
-    return [...[...this.#adopted].filter((publishing) => publishing.room === room), ...(own ? [own] : [])]
+    return [...[...this.#adopted].filter((publisher) => publisher.room === room), ...(own ? [own] : [])]
+  }
+
+  /** Waits until everything has its answer, or so long. */
+  async drained(ms: number): Promise<void> {
+    const isIdle = () => [...this.#own.values(), ...this.#adopted].every(({ outbox }) => outbox.isEmpty)
+    const idle = this.changed.until(() => isIdle() || undefined)
+    await Promise.race([idle, sleep(ms, this.#core.closing).catch(() => {})])
   }
 
   /** Waits until the page that has left something is certainly gone, and sends it under its producer and ids. */
@@ -72,11 +79,11 @@ export class Outboxes {
       await Promise.all(
         remains.map(async ({ room, entries, shelf }) => {
           const changed = () => this.changed.set(undefined)
-          const publishing = new Publishing(this.#core, room, producer, shelf, changed, entries)
-          this.#adopted.add(publishing)
+          const publisher = new Publisher(this.#core, room, producer, shelf, changed, entries)
+          this.#adopted.add(publisher)
           changed()
-          await publishing.start()
-          this.#adopted.delete(publishing)
+          await publisher.start()
+          this.#adopted.delete(publisher)
           changed()
         }),
       )

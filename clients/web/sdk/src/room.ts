@@ -2,74 +2,62 @@
 
 import type { Core } from './core.ts'
 import { invalid, LoquicError, refused } from './error.ts'
-import { decodeValue, encodeValue, type RoomEvent } from './event.ts'
+import { decodeValue, encodeValue, Kind, type RoomEvent, type RoomEventType } from './event.ts'
+import { type HistoryOptions, type HistoryPage, readPage, readPages } from './history.ts'
+import { unread } from './known.ts'
 import { OUTBOX_BYTES_MAX, OUTBOX_COUNT_MAX } from './limits.ts'
+import { Marker } from './marker.ts'
 import type { Entry, Outcome } from './outbox.ts'
 import type { Outboxes } from './outboxes.ts'
-import type { Publishing } from './publishing.ts'
+import { type MembersOptions, type MembersPage, type Presence, readMembers } from './presence.ts'
+import type { Publisher } from './publisher.ts'
+import { type Ack, type PublishOptions, type Publishing, publishing, type Unacknowledged } from './publishing.ts'
+import { needsCheck, type StandardSchemaV1 } from './schema.ts'
 import { type RoomState, Subscriber } from './subscriber.ts'
 import { Code } from './wire/code.ts'
 import { encodeDatagram } from './wire/frame.ts'
-import type { From, Mode } from './wire/join.ts'
+import type { From, Mode, PresenceWanted } from './wire/join.ts'
 import { DATAGRAM_BYTES_MAX } from './wire/limits.ts'
 import type { Position } from './wire/position.ts'
-import type { Duplicate } from './wire/publish.ts'
+import type { Format, Publish } from './wire/record.ts'
 
-export interface RoomOptions {
+/** How to be in a room. */
+export interface RoomOptions<T = unknown> {
   /** Where reading begins. Default: live. */
   from?: From
   /** `all`: a slow reader lags, and every record comes. `latest`: it skips ahead, and a gap says so. Default: all. */
   mode?: Mode
-}
-
-export interface PublishOptions {
+  /** Whether to be told who is there: not at all, how many, or who. Default: none. */
+  presence?: PresenceWanted
   /**
-   * Gives up waiting. What was not sent yet is taken back; what was sent may be in the log, and goes on to be sent
-   * until it has its answer.
+   * What values must be, by any library with Standard Schema. What comes and is not that is an `invalid` event; what is
+   * published and is not that is rejected, unless the schema is asynchronous.
    */
-  signal?: AbortSignal
-  /** 0, or 32 to 255 for the application's own. */
-  kind?: number
-  /** An earlier record that this one is about. */
-  refers?: number
+  schema?: StandardSchemaV1<unknown, T>
+  /** What values are sent as. Default: a string as text, a `Uint8Array` as bytes, anything else as JSON. */
+  format?: Format
 }
 
-/** A publish is in the log, as safely as the room promises. */
-export interface Ack {
-  position: Position
-  offset: number
-  time: number
-  /** `yes`: an earlier attempt had got in; the position is that one's. `trimmed`: and is not held any more. */
-  duplicate: Duplicate
-  /** The record of it has the same two. */
-  producer: string
-  id: number
-}
-
-/** A publish without an answer. */
-export interface Unacknowledged<T = unknown> {
-  /** The record of it will have the same two. `id` may change until there is an answer. */
-  producer: string
-  id: number
-  /** Stays the same for as long as the publish waits, over reloads too. */
-  key: string
-  value: T
-  /** `waiting` to be sent, or `sent` and waiting for its answer. */
-  state: 'waiting' | 'sent'
-}
-
+/** A room, of values `T`: to publish into, to read from, and to ask. Made by `client.room`. */
 export class Room<T = unknown> {
   readonly name: string
   readonly #core: Core
   readonly #outboxes: Outboxes
+  readonly #options: RoomOptions<T>
   readonly #subscriber: Subscriber<T>
+  readonly #marker: Marker
+  readonly #listeners = new Map<RoomEventType, Set<(event: RoomEvent<T>) => void>>()
+  #pump: AsyncIterableIterator<RoomEvent<T>> | undefined
 
-  /** Made by `client.room`. */
-  constructor(core: Core, outboxes: Outboxes, name: string, options: RoomOptions) {
+  /** @internal Made by `client.room`. */
+  constructor(core: Core, outboxes: Outboxes, name: string, options: RoomOptions<T>) {
     this.name = name
     this.#core = core
     this.#outboxes = outboxes
-    this.#subscriber = new Subscriber<T>(core, name, options.from ?? { type: 'live' }, options.mode ?? 'all')
+    this.#options = options
+    this.#subscriber = new Subscriber<T>(core, name, options)
+    this.#marker = new Marker(core, name, this.#subscriber)
+    this.#subscriber.state.subscribe(({ type }) => type === 'joined' && this.#marker.say())
   }
 
   /**
@@ -84,46 +72,210 @@ export class Room<T = unknown> {
     return inbox
   }
 
-  /** Resolves when the value is in the log. It is sent over all reconnects, and with a store over reloads too. */
-  publish(value: T, options: PublishOptions = {}): Promise<Ack> {
-    return new Promise((resolve, reject) => {
-      const { signal, kind = 0, refers = null } = options
-      if (signal?.aborted) throw signal.reason
-      if (this.#core.closed !== undefined) throw this.#core.closed
-      const { format, payload } = encodeValue(value)
-      const publishing = this.#outboxes.of(this.name)
-      this.#check(publishing, payload, kind)
-      const entry = publishing.outbox.push({ kind, format, flags: 0, refers, payload }, (outcome) => {
-        signal?.removeEventListener('abort', abort)
-        settle(publishing, entry, outcome, resolve, reject)
-      })
-      const abort = () => {
-        publishing.outbox.withdraw(entry)
-        this.#outboxes.changed.set(undefined)
-        reject(signal?.reason)
+  /**
+   * Publishes. The result is a promise of the answer: it resolves when the value is in the log, and is sent over all
+   * reconnects, with a store over reloads too. A full outbox rejects at once, and nothing is ever dropped.
+   */
+  publish(value: T, options: PublishOptions = {}): Publishing {
+    const { signal, kind = Kind.message, refers = null } = options
+    try {
+      return this.#push({ ...this.#encode(value, options), kind, flags: 0, refers }, signal)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
+
+  /** Publishes all of these, in order. If the outbox cannot hold them all, none is taken and all are rejected. */
+  publishBatch(values: readonly T[], options: PublishOptions = {}): Publishing[] {
+    let problem: unknown
+    try {
+      const payloads = values.map((value) => this.#encode(value, options).payload)
+      this.#checkSpace(payloads)
+    } catch (error) {
+      problem = error
+    }
+    return values.map((value) => (problem === undefined ? this.publish(value, options) : rejected(problem)))
+  }
+
+  /**
+   * Removes the content of one's own message. Its offset stays; others get a record of kind 2 that refers to it, and
+   * the message without its value from then on.
+   */
+  deleteMessage(offset: number, { signal }: { signal?: AbortSignal } = {}): Publishing {
+    const payload = new Uint8Array(0)
+    return this.#push({ kind: Kind.delete, format: 'bytes', flags: 0, refers: offset, payload }, signal)
+  }
+
+  /** Calls `listener` for each event of this type, and joins the room for it; the result ends that. */
+  on<K extends RoomEventType>(type: K, listener: (event: Extract<RoomEvent<T>, { type: K }>) => void): () => void {
+    // Only events of this type are put into this set.
+    const call = listener as (event: RoomEvent<T>) => void
+    const listeners = this.#listeners.get(type) ?? new Set()
+    this.#listeners.set(type, listeners.add(call))
+    if (this.#pump === undefined) void this.#dispatch()
+    return () => {
+      listeners.delete(call)
+      if ([...this.#listeners.values()].every(({ size }) => size === 0)) void this.#pump?.return?.()
+    }
+  }
+
+  /** A page of the log. It is asked for again in the next session until it is there, or `signal` gives it up. */
+  async history(options: HistoryOptions = {}): Promise<HistoryPage<T>> {
+    const { next: _, ...page } = await readPage(this.#core, this.name, this.#options.schema, options)
+    return page
+  }
+
+  /** One page after the other: backward from `before` or the head, forward from `after` or `at`. */
+  historyPages(options: HistoryOptions = {}): AsyncIterableIterator<HistoryPage<T>> {
+    return readPages(this.#core, this.name, this.#options.schema, options)
+  }
+
+  /** A page of who is there, whether the room is joined or not. */
+  members(options: MembersOptions = {}): Promise<MembersPage> {
+    return readMembers(this.#core, this.name, options)
+  }
+
+  /** The user has read up to here. Marks only move forward, and all of the user's sessions are told. */
+  markRead(offset: number): void {
+    if (!Number.isSafeInteger(offset) || offset < 0) throw invalid(`${offset} is not an offset`)
+    this.#marker.mark(offset)
+  }
+
+  /** The newest offset that is known of; `undefined` before the first is. */
+  get head(): number | undefined {
+    const facts = this.#core.known.of(this.name)
+    return facts === undefined || facts.epoch === 0 ? undefined : facts.head
+  }
+
+  /** How many records are behind the last one that was taken, as far as the head is known. */
+  get lag(): number | undefined {
+    const { head } = this
+    const { taken } = this.#subscriber
+    return head === undefined || taken === undefined ? undefined : Math.max(0, head - taken)
+  }
+
+  /** How far the user has read: `null` if they never have, `undefined` until it is known. */
+  get mark(): number | null | undefined {
+    return this.#core.known.of(this.name)?.mark
+  }
+
+  /** How many records are behind the user's read mark; `undefined` until mark and head are known. */
+  get unread(): number | undefined {
+    return unread(this.#core.known.of(this.name))
+  }
+
+  /** Who is there, if `presence` was asked for and the room is joined. */
+  get presence(): Presence | undefined {
+    return this.#subscriber.roster.presence
+  }
+
+  /** Ends all reading of this room. It can be read again. */
+  close(): void {
+    for (const listeners of this.#listeners.values()) listeners.clear()
+    this.#subscriber.close()
+  }
+
+  /** One reader for all listeners, as long as there are some. */
+  async #dispatch(): Promise<void> {
+    const pump = this.events()
+    this.#pump = pump
+    try {
+      for await (const event of pump) {
+        for (const listener of [...(this.#listeners.get(event.type) ?? [])]) listener(event)
       }
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#outboxes.changed.set(undefined)
-      void publishing.start()
+    } catch (error) {
+      // The room's state says it; an error of a listener is the application's, and ends nothing else.
+      if (error instanceof LoquicError) return
+      queueMicrotask(() => {
+        throw error
+      })
+    } finally {
+      if (this.#pump === pump) this.#pump = undefined
+    }
+  }
+
+  /** The value as what is sent; throws what is wrong with it. */
+  #encode(value: T, options: PublishOptions): { format: Format; payload: Uint8Array } {
+    const { kind = Kind.message } = options
+    if (!Number.isInteger(kind) || kind < 0 || kind > 255) throw invalid(`${kind} is not a kind of record`)
+    const { schema } = this.#options
+    if (needsCheck(schema, { value, kind, redacted: false })) {
+      const result = schema['~standard'].validate(value)
+      if (!(result instanceof Promise) && result.issues !== undefined) {
+        const issues = result.issues.map(({ message }) => message).join('; ')
+        throw invalid(`the value is not of the room's schema: ${issues}`)
+      }
+    }
+    const encoded = encodeValue(value, options.format ?? this.#options.format)
+    const { length } = encoded.payload
+    const max = this.#core.payloadBytesMax
+    if (length <= max) return encoded
+    throw invalid(`the value has ${length} bytes, the server takes at most ${max}`, Code.payload_too_large)
+  }
+
+  #checkSpace(payloads: Uint8Array[]): void {
+    const { outbox } = this.#outboxes.of(this.name)
+    const bytes = payloads.reduce((sum, { length }) => sum + length, outbox.bytes)
+    if (outbox.count + payloads.length <= OUTBOX_COUNT_MAX && bytes <= OUTBOX_BYTES_MAX) return
+    throw new LoquicError('outbox_full', 'too much is waiting for its answer', Code.overloaded)
+  }
+
+  /** Into the outbox, and on its way. */
+  #push(message: Omit<Publish, 'id'>, signal: AbortSignal | undefined): Publishing {
+    try {
+      signal?.throwIfAborted()
+      if (this.#core.closed !== undefined) throw this.#core.closed
+      this.#checkSpace([message.payload])
+      return this.#enqueue(message, signal)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
+
+  #enqueue(message: Omit<Publish, 'id'>, signal: AbortSignal | undefined): Publishing {
+    const publisher = this.#outboxes.of(this.name)
+    let entry: Entry | undefined
+    let abort = () => {}
+    let fail: (error: unknown) => void = () => {}
+    const acked = new Promise<Ack>((resolve, reject) => {
+      fail = reject
+      entry = publisher.outbox.push(message, (outcome) => {
+        signal?.removeEventListener('abort', abort)
+        if (entry !== undefined) settle(this.#core, this.name, publisher, entry, outcome, resolve, reject)
+      })
     })
+    // Without an entry the storage has refused it, and the promise says so.
+    if (entry === undefined) return publishing(acked, acked.then(() => {}), '')
+    const { seq } = entry
+    abort = () => {
+      if (entry !== undefined) publisher.outbox.withdraw(entry)
+      this.#outboxes.changed.set(undefined)
+      fail(signal?.reason)
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#outboxes.changed.set(undefined)
+    void publisher.start()
+    return publishing(acked, Promise.resolve(), `${publisher.producer}/${seq}`)
   }
 
   /**
    * Tells those who read the room now, and nobody later: who is typing, where a cursor is. The newest value of a slot
-   * counts; it may be lost, and a server may not offer it. `false` if the room is not joined at the moment.
+   * (0 to 255) counts. It may be lost. `false` if the room is not joined at the moment.
    */
-  sendEphemeral(value: unknown, options: { slot?: number } = {}): boolean {
-    const { slot = 0 } = options
-    const payload = new TextEncoder().encode(JSON.stringify(value))
+  sendEphemeral(slot: number, value: unknown): boolean {
+    if (!Number.isInteger(slot) || slot < 0 || slot > 255) throw invalid(`${slot} is not a slot`)
+    const { payload } = encodeValue(value, 'json')
     const { handle } = this.#subscriber
     const session = this.#core.session()
     if (handle === undefined || session === undefined) return false
     const stamp = this.#subscriber.ephemerals.stamp(slot, Date.now())
-    const datagram = encodeDatagram({ handle, sender: NOBODY, slot, stamp, payload })
+    const ephemeral = { handle, sender: NOBODY, slot, stamp, payload }
+    const datagram = encodeDatagram(ephemeral)
     if (datagram.length > DATAGRAM_BYTES_MAX) {
       const size = `an ephemeral has ${datagram.length} bytes, its maximum is ${DATAGRAM_BYTES_MAX}`
       throw invalid(size, Code.payload_too_large)
     }
+    if (datagram.length > session.link.datagramBytesMax) return this.#subscriber.send('Ephemeral', ephemeral)
     session.link.sendDatagram(datagram)
     return true
   }
@@ -135,12 +287,15 @@ export class Room<T = unknown> {
         producer: producer.slice(0, TAG_LENGTH),
         id,
         key: `${producer}/${seq}`,
+        kind: message.kind,
+        refers: message.refers,
         value: decodeValue(message.format, message.payload) as T,
         state: inDoubt ? ('sent' as const) : ('waiting' as const),
       })),
     )
   }
 
+  /** Where it is: the same object until something changes. */
   get state(): RoomState {
     return this.#subscriber.state.value
   }
@@ -150,26 +305,30 @@ export class Room<T = unknown> {
     return this.#subscriber.position
   }
 
-  /** Calls `listener` when `state` or `outbox` may have changed; the result ends that. */
+  /** Calls `listener` when anything that this room's properties say may have changed; the result ends that. */
   subscribe(listener: () => void): () => void {
-    const stops = [this.#subscriber.state.subscribe(listener), this.#outboxes.changed.subscribe(listener)]
+    const ifThis = (room: string) => {
+      if (room === this.name) listener()
+    }
+    const stops = [
+      this.#subscriber.state.subscribe(listener),
+      this.#subscriber.taking.subscribe(listener),
+      this.#outboxes.changed.subscribe(listener),
+      this.#core.known.changed.subscribe(ifThis),
+    ]
     return () => stops.forEach((stop) => stop())
-  }
-
-  #check({ outbox }: Publishing, payload: Uint8Array, kind: number): void {
-    if (!Number.isInteger(kind) || kind < 0 || kind > 255) throw invalid(`${kind} is not a kind of record`)
-    const max = this.#core.payloadBytesMax
-    if (payload.length > max) {
-      throw invalid(`the value has ${payload.length} bytes, the server takes at most ${max}`, Code.payload_too_large)
-    }
-    if (outbox.count >= OUTBOX_COUNT_MAX || outbox.bytes + payload.length > OUTBOX_BYTES_MAX) {
-      throw new LoquicError('outbox_full', 'too much is waiting for its answer', Code.overloaded)
-    }
   }
 }
 
+function rejected(error: unknown): Publishing {
+  const never = Promise.reject<Ack>(error)
+  return publishing(never, never.then(() => {}), '')
+}
+
 function settle(
-  { producer }: Publishing,
+  core: Core,
+  room: string,
+  { producer }: Publisher,
   { id }: Entry,
   outcome: Outcome,
   resolve: (ack: Ack) => void,
@@ -178,6 +337,7 @@ function settle(
   if ('error' in outcome) return reject(outcome.error)
   if ('code' in outcome) return reject(refused(outcome.code))
   const { position, time, duplicate } = outcome.receipt
+  if (duplicate === 'no') core.known.handleHead(room, position.epoch, position.offset)
   resolve({ position, offset: position.offset, time, duplicate, producer: producer.slice(0, TAG_LENGTH), id })
 }
 

@@ -1,7 +1,7 @@
 // One session: the greeting, and the control stream for as long as it lasts.
 
 import { disconnected, LoquicError, protocol, refused, toError } from './error.ts'
-import { ANSWER_MS_MAX, CREDIT_BYTES_SUM } from './limits.ts'
+import { ANSWER_MS_MAX, CREDIT_BYTES_SUM, WATCHES_MAX } from './limits.ts'
 import type { Link } from './link.ts'
 import { Liveness } from './liveness.ts'
 import { ended, FrameStream } from './stream.ts'
@@ -9,7 +9,7 @@ import { CREDIT_WINDOW_MIN } from './subscription.ts'
 import { Places, State, Wake, within } from './sync.ts'
 import { Code } from './wire/code.ts'
 import type { Goaway, Hello, Welcome } from './wire/control.ts'
-import { decodeDatagram, type Frame } from './wire/frame.ts'
+import { type Body, decodeDatagram, type Frame } from './wire/frame.ts'
 import type { Ephemeral } from './wire/join.ts'
 
 /** How a session ended, and what the server asked for the next one. */
@@ -18,35 +18,56 @@ export interface End {
   delayMs: number
 }
 
+/** What a session tells whoever has opened it. */
+export interface SessionEvents {
+  handleMarked(room: string, offset: number): void
+  handleExpiring(at: number): void
+  handleRtt(ms: number): void
+}
+
+/** The status of a room, as `Peeked` has it. */
+export type Peeked = Body<'Peeked'>['rooms'][number]
+
 export class Session {
   readonly link: Link
   readonly welcome: Welcome
   /** Counts the sessions of a client. */
   readonly generation: number
   readonly rooms: Places
+  readonly watches: Places
+  readonly reads: Places
   readonly publishes: Places
   /** The most that one room's window of credit may be. */
   readonly creditShare: number
-  /** The server has asked to go: nothing new is published here. */
+  /** The server has asked to go: nothing new is begun here. */
   readonly leaving = new State(false)
+  /** Pings are not answered: another connection is needed, unless an answer comes after all. */
+  readonly silent = new State(false)
   /** Streams look here before they blame the server for an end. */
   readonly over = new State(false)
   /** Who takes the ephemerals of a room, by the server's number for it. */
   readonly handles = new Map<number, Set<(ephemeral: Ephemeral) => void>>()
+  events: SessionEvents | undefined
   readonly #control: FrameStream
   readonly #liveness: Liveness
   readonly #wake = new Wake()
+  readonly #peeks: { resolve: (rooms: Peeked[]) => void; reject: (error: unknown) => void }[] = []
+  #refresh: { resolve: () => void; reject: (error: unknown) => void } | undefined
   #end: End | undefined
-  #goaway: { goaway: Goaway; at: number } | undefined
+  #goaway: Goaway | undefined
+  #leaveAt: number | undefined
+  #isRetired = false
 
   private constructor(link: Link, control: FrameStream, welcome: Welcome, generation: number) {
     this.link = link
     this.#control = control
     this.welcome = welcome
     this.generation = generation
-    const { rooms_max, publish_max } = welcome.limits
+    const { rooms_max, reads_max, publish_max } = welcome.limits
     this.creditShare = Math.max(CREDIT_BYTES_SUM / Math.max(rooms_max, 1), CREDIT_WINDOW_MIN)
     this.rooms = new Places(Math.max(1, Math.min(rooms_max, Math.floor(CREDIT_BYTES_SUM / this.creditShare))))
+    this.watches = new Places(WATCHES_MAX)
+    this.reads = new Places(Math.max(reads_max, 1))
     this.publishes = new Places(Math.max(publish_max, 1))
     this.publishes.waiting.subscribe(() => this.#wake.wake())
     this.#liveness = new Liveness(welcome.ping_interval, performance.now())
@@ -77,13 +98,53 @@ export class Session {
     while (this.#end === undefined) {
       this.#wake.reset()
       const step = this.#liveness.poll(performance.now())
-      if (step.do === 'give_up') this.end(new LoquicError('timed_out', 'the server is silent'))
-      else if (step.do === 'ping') this.#control.write('Ping', { token: step.token }).catch((error) => this.end(error))
-      else await this.#wake.wait(Math.min(step.ms, this.#leave()))
+      if (step.do === 'ping') this.#control.write('Ping', { token: step.token }).catch((error) => this.end(error))
+      else {
+        if (step.do === 'give_up' && !this.silent.value) this.silent.set(true)
+        await this.#wake.wait(Math.min(step.do === 'wait' ? step.ms : SILENT_PING_MS, this.#leave()))
+      }
     }
     this.over.set(true)
     this.link.close()
+    for (const { reject } of this.#peeks.splice(0)) reject(ended('the control'))
+    this.#refresh?.reject(this.#end.error)
     return this.#end
+  }
+
+  /** What is known of these rooms. Answers come in the order of the questions. */
+  peek(rooms: string[]): Promise<Peeked[]> {
+    return new Promise((resolve, reject) => {
+      if (this.over.value) throw ended('the control')
+      this.#peeks.push({ resolve, reject })
+      this.#control.write('Peek', { rooms }).catch((error) => this.end(error))
+    })
+  }
+
+  /** Shows a new token; resolves when the server has taken it, rejects when the session ends before. */
+  refresh(token: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.over.value) throw ended('the control')
+      this.#refresh = { resolve, reject }
+      this.#control.write('Refresh', { token }).catch((error) => this.end(error))
+    })
+  }
+
+  /** Something hints that the connection is gone: finds out soon. */
+  probe(): void {
+    this.#liveness.probe(performance.now())
+    this.#wake.wake()
+  }
+
+  /** Where the server wants its clients to go; `undefined` unless it has asked. */
+  get nodes(): readonly string[] | undefined {
+    return this.#goaway?.nodes
+  }
+
+  /** The next session is there, or none will be: this one ends when its publishes have their answers. */
+  retire(): void {
+    this.#isRetired = true
+    this.leaving.set(true)
+    this.#wake.wake()
   }
 
   /** Ends the session; the first reason counts. */
@@ -107,7 +168,7 @@ export class Session {
     try {
       for (;;) {
         const frame = await this.#control.next()
-        if (frame === undefined) throw ended('control')
+        if (frame === undefined) throw ended('the control')
         this.#handle(frame)
       }
     } catch (error) {
@@ -118,21 +179,51 @@ export class Session {
   #handle(frame: Frame): void {
     const error = endOf(frame)
     if (error !== undefined) throw error
-    if (frame.name === 'Pong') this.#liveness.handlePong(performance.now())
-    if (frame.name === 'Goaway' && this.#goaway === undefined) {
-      this.#goaway = { goaway: frame.body, at: performance.now() + frame.body.deadline }
-      this.leaving.set(true)
+    switch (frame.name) {
+      case 'Pong': {
+        const rtt = this.#liveness.handlePong(frame.body.token, performance.now())
+        if (rtt !== undefined) this.events?.handleRtt(rtt)
+        if (this.silent.value) this.silent.set(false)
+        break
+      }
+      case 'Peeked': {
+        const question = this.#peeks.shift()
+        if (question === undefined) throw protocol('a Peeked that nobody asked for')
+        question.resolve(frame.body.rooms)
+        break
+      }
+      case 'Marked':
+        this.events?.handleMarked(frame.body.room, frame.body.offset)
+        break
+      case 'Expiring':
+        this.events?.handleExpiring(frame.body.at)
+        break
+      case 'Refreshed':
+        this.#refresh?.resolve()
+        this.#refresh = undefined
+        break
+      case 'Goaway':
+        if (this.#goaway !== undefined) break
+        this.#goaway = frame.body
+        this.#leaveAt = performance.now() + frame.body.deadline
+        this.leaving.set(true)
+        break
     }
     this.#wake.wake()
   }
 
-  /** Once the server has asked to go: leaves when all publishes have their answer. Returns how long that may take. */
+  /**
+   * Once it is time to go: leaves when all publishes have their answer. Where the server names other nodes, the next
+   * session is opened first. Returns how long that may take.
+   */
   #leave(): number {
-    if (this.#goaway === undefined) return Number.POSITIVE_INFINITY
-    const { goaway, at } = this.#goaway
-    const left = at - performance.now()
-    if (left > 0 && this.publishes.taken > 0) return left
-    this.end(refused(Code.draining, '', goaway.delay), goaway.delay)
+    if (this.#goaway === undefined && !this.#isRetired) return Number.POSITIVE_INFINITY
+    const goaway = this.#goaway
+    this.#leaveAt ??= performance.now() + RETIRED_MS_MAX
+    const left = this.#leaveAt - performance.now()
+    const isWaiting = this.publishes.taken > 0 || (!this.#isRetired && (goaway?.nodes.length ?? 0) > 0)
+    if (left > 0 && isWaiting) return left
+    this.end(refused(Code.draining, '', goaway?.delay), goaway?.delay ?? 0)
     return 0
   }
 
@@ -152,3 +243,9 @@ function endOf(frame: Frame): LoquicError | undefined {
   if (frame.name === 'Refused') return refused(frame.body.code, frame.body.message, frame.body.retry_after)
   return undefined
 }
+
+/** While the server is silent it is asked this often whether it is back. */
+const SILENT_PING_MS = 1_000
+
+/** How long a session that was replaced may go on for the answers to its publishes. */
+const RETIRED_MS_MAX = 10_000

@@ -11,14 +11,19 @@ import type { Format } from './wire/record.ts'
 /** What is needed of `localStorage`. Calls must be done when they return. */
 export interface Storage {
   readonly length: number
+  /** The key of the item in this place. */
   key(index: number): string | null
+  /** What is kept under a key. */
   getItem(key: string): string | null
+  /** Keeps something, or throws when there is no space. */
   setItem(key: string, value: string): void
+  /** Forgets what is kept under a key. */
   removeItem(key: string): void
 }
 
 /** What is needed of `navigator.locks`: runs `hold` with the lock, waiting for it; `signal` ends the wait. */
 export interface Locks {
+  /** As in the browser; the lock is held until the promise of `hold` settles. */
   request(name: string, options: { signal: AbortSignal }, hold: () => Promise<void>): Promise<unknown>
 }
 

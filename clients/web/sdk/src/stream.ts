@@ -1,6 +1,6 @@
 // A stream of frames.
 
-import { LoquicError } from './error.ts'
+import { LoquicError, protocol, refused } from './error.ts'
 import type { Link, Stream } from './link.ts'
 import { type Body, Decoder, encode, type Frame, type FrameName } from './wire/frame.ts'
 
@@ -41,6 +41,22 @@ export class FrameStream {
     }
   }
 
+  /** The next frame of a stream that the server may refuse or end. */
+  async expect(): Promise<Frame> {
+    const frame = await this.next()
+    if (frame === undefined) throw ended('a')
+    if (frame.name === 'Refused') throw refused(frame.body.code, frame.body.message, frame.body.retry_after)
+    return frame
+  }
+
+  /** The same, and it must be this one. */
+  async answer<N extends FrameName>(name: N): Promise<Body<N>> {
+    const frame = await this.expect()
+    if (frame.name !== name) throw protocol(`${frame.name} in place of ${name}`)
+    // The name says what the body is, which the compiler does not follow.
+    return frame.body as Body<N>
+  }
+
   finish(): void {
     this.#writing.then(
       () => this.#stream.finish(),
@@ -54,5 +70,5 @@ export class FrameStream {
 }
 
 export function ended(what: string): LoquicError {
-  return new LoquicError('disconnected', `the ${what} stream ended`)
+  return new LoquicError('disconnected', `${what} stream ended`)
 }

@@ -4,7 +4,7 @@
 import { protocol } from './error.ts'
 import { Message, type RoomEvent } from './event.ts'
 import type { Body, Frame } from './wire/frame.ts'
-import type { From, Join, Joined, Mode } from './wire/join.ts'
+import type { From, Join, Joined, Mode, PresenceWanted } from './wire/join.ts'
 import { CREDIT_BYTES_MIN } from './wire/limits.ts'
 import type { Position } from './wire/position.ts'
 
@@ -17,15 +17,17 @@ export class Subscription<T> {
   readonly #room: string
   readonly #start: From
   readonly #mode: Mode
+  readonly #presence: PresenceWanted
   #position: Position | undefined
   #joined: Joined | undefined
   /** Nothing has come behind a `Reset`: what is not held any more need not be announced there. */
   #isReset = false
 
-  constructor(room: string, start: From, mode: Mode) {
+  constructor(room: string, start: From, mode: Mode, presence: PresenceWanted = 'none') {
     this.#room = room
     this.#start = start
     this.#mode = mode
+    this.#presence = presence
     this.#position = start.type === 'after' ? start.position : undefined
   }
 
@@ -34,7 +36,7 @@ export class Subscription<T> {
     this.#joined = undefined
     this.#isReset = false
     const from: From = this.#position === undefined ? this.#start : { type: 'after', position: this.#position }
-    return { room: this.#room, from, mode: this.#mode, credit, presence: 'none' }
+    return { room: this.#room, from, mode: this.#mode, credit, presence: this.#presence }
   }
 
   /** What the server said when it let us in, on this stream. */

@@ -91,15 +91,10 @@ export class Places {
     return this.#taken
   }
 
-  /** Waits for a place; the result gives it back. */
-  async take(): Promise<() => void> {
+  /** Waits for a place, or until `signal` says not to; the result gives it back. */
+  async take(signal?: AbortSignal): Promise<() => void> {
     if (this.#free > 0) this.#free--
-    else {
-      await new Promise<void>((resolve) => {
-        this.#queue.push(resolve)
-        this.waiting.set(this.#queue.length)
-      })
-    }
+    else await this.#line(signal)
     this.#taken++
     let held = true
     return () => {
@@ -112,6 +107,69 @@ export class Places {
       this.waiting.set(this.#queue.length)
     }
   }
+
+  #line(signal: AbortSignal | undefined): Promise<void> {
+    return unlessAborted(signal, (resolve) => {
+      this.#queue.push(resolve)
+      this.waiting.set(this.#queue.length)
+      return () => {
+        const place = this.#queue.indexOf(resolve)
+        if (place >= 0) this.#queue.splice(place, 1)
+        this.waiting.set(this.#queue.length)
+      }
+    })
+  }
+}
+
+/** Waits so long, or until `isOver`, looking whenever `wake` is woken. */
+export async function pause(wake: Wake, ms: number, isOver: () => boolean): Promise<void> {
+  const until = performance.now() + ms
+  for (;;) {
+    wake.reset()
+    const left = until - performance.now()
+    if (left <= 0 || isOver()) return
+    await wake.wait(left)
+  }
+}
+
+/** Waits so long, or rejects when `signal` aborts. */
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return unlessAborted(signal, (resolve) => {
+    const timer = setTimeout(resolve, ms)
+    return () => clearTimeout(timer)
+  })
+}
+
+/** A promise that `signal` rejects; what `begin` gives is called when nobody waits any more. */
+export function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | void,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    signal?.throwIfAborted()
+    let stop: (() => void) | void
+    const abort = () => {
+      stop?.()
+      reject(reasonOf(signal))
+    }
+    const done = () => {
+      signal?.removeEventListener('abort', abort)
+      stop?.()
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    const settle =
+      <V>(how: (value: V) => void) =>
+      (value: V) => {
+        done()
+        how(value)
+      }
+    stop = begin(settle(resolve), settle(reject))
+  })
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  const reason: unknown = signal?.reason
+  return reason instanceof Error ? reason : new DOMException('the call was aborted', 'AbortError')
 }
 
 /** `promise`, or `error` after so many milliseconds. */

@@ -1,53 +1,70 @@
-// `Link` over the browser's WebTransport.
+// `Link` over the browser's WebTransport, or over something that looks like it.
 
-import { LoquicError, toError } from './error.ts'
-import { readInfo } from './info.ts'
+import { LoquicError, messageOf } from './error.ts'
 import { ANSWER_MS_MAX } from './limits.ts'
-import type { Connect, Link, Stream } from './link.ts'
+import type { Link, Stream } from './link.ts'
 import { within } from './sync.ts'
+import type { BrowserTransport } from './transport.ts'
 
-/** Connects to whatever `/v1/info` at this address names. */
-export function webTransport(url: string): Connect {
-  let attempt = 0
-  return async (signal) => {
-    if (typeof WebTransport === 'undefined') {
-      throw new LoquicError('invalid', 'this browser has no WebTransport, or the page is not served securely')
-    }
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)])
-    const info = await readInfo(url, deadline)
-    const serverCertificateHashes = info.hashes.map((value) => ({ algorithm: 'sha-256', value }))
-    const options = serverCertificateHashes.length > 0 ? { serverCertificateHashes } : {}
-    const address = info.webtransport[attempt++ % info.webtransport.length] ?? url
-    const transport = new WebTransport(address, options)
-    const late = () => new LoquicError('connect', `${address} does not answer`)
-    // It rejects together with `ready`; that is where the reason is taken from.
-    transport.closed.catch(() => {})
-    try {
-      await within(ANSWER_MS_MAX, transport.ready, late)
-    } catch (error) {
-      closeQuietly(transport)
-      throw new LoquicError('connect', `cannot connect to ${address}: ${toError(error).message}`)
-    }
-    return new WebTransportLink(transport)
+export async function openWebTransport(
+  address: string,
+  hashes: Uint8Array<ArrayBuffer>[],
+  why: string,
+  signal: AbortSignal,
+): Promise<Link> {
+  const serverCertificateHashes = hashes.map((value) => ({ algorithm: 'sha-256', value }))
+  const options = serverCertificateHashes.length > 0 ? { serverCertificateHashes } : {}
+  return ready('webtransport', new WebTransport(address, options), address, why, signal)
+}
+
+/** Waits until there is a connection; gives it up when nobody wants it any more. */
+export async function ready(
+  name: BrowserTransport,
+  transport: WebTransport,
+  address: string,
+  why: string,
+  signal: AbortSignal,
+): Promise<Link> {
+  // It rejects together with `ready`; that is where the reason is taken from.
+  transport.closed.catch(() => {})
+  const abort = () => closeQuietly(transport)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    await within(ANSWER_MS_MAX, transport.ready, () => new LoquicError('connect', 'no answer'))
+    signal.throwIfAborted()
+    return new WebTransportLink(name, why, transport)
+  } catch (error) {
+    closeQuietly(transport)
+    throw new LoquicError('connect', `cannot connect to ${address}: ${messageOf(error)}`)
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 
 class WebTransportLink implements Link {
+  readonly transport: BrowserTransport
+  readonly why: string
   readonly closed: Promise<string>
   onDatagram: (bytes: Uint8Array) => void = () => {}
   readonly #transport: WebTransport
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined
 
-  constructor(transport: WebTransport) {
+  constructor(name: BrowserTransport, why: string, transport: WebTransport) {
+    this.transport = name
+    this.why = why
     this.#transport = transport
     this.closed = transport.closed.then(
       ({ reason }) => reason || 'it was closed',
-      (error) => toError(error).message,
+      (error) => messageOf(error),
     )
-    // Not every browser has it, and some are to drop it; without it ephemerals are not sent.
+    // Not every browser has it, and some are to drop it; without it ephemerals go on streams.
     this.#datagrams = transport.datagrams.writable?.getWriter()
     this.#datagrams?.closed.catch(() => {})
     void this.#receiveDatagrams()
+  }
+
+  get datagramBytesMax(): number {
+    return this.#datagrams === undefined ? 0 : this.#transport.datagrams.maxDatagramSize
   }
 
   async open(first: Uint8Array<ArrayBuffer>): Promise<Stream> {

@@ -21,10 +21,29 @@ it('two missed pings are the end, an answer starts over', () => {
   const liveness = new Liveness(15_000, 0)
   expect(liveness.poll(0)).toEqual({ do: 'wait', ms: 15_000 })
   expect(liveness.poll(15_000)).toEqual({ do: 'ping', token: 1 })
-  expect(liveness.poll(20_000)).toEqual({ do: 'ping', token: 2 })
-  expect(liveness.poll(25_000)).toEqual({ do: 'give_up' })
-  liveness.handlePong(25_000)
-  expect(liveness.poll(40_000)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.poll(17_500)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(20_000)).toEqual({ do: 'give_up' })
+  expect(liveness.handlePong(2, 20_000)).toBe(2_500)
+  expect(liveness.poll(35_000)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.handlePong(1, 35_010)).toBeUndefined()
+})
+
+it('a doubt asks at once and waits less', () => {
+  const liveness = new Liveness(15_000, 0)
+  liveness.probe(1_000)
+  expect(liveness.poll(1_000)).toEqual({ do: 'ping', token: 1 })
+  liveness.probe(2_000)
+  expect(liveness.poll(2_500)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(4_000)).toEqual({ do: 'give_up' })
+})
+
+it('a process that stood still reads its answers before it gives up', () => {
+  const liveness = new Liveness(15_000, 0)
+  liveness.poll(15_000)
+  liveness.poll(17_500)
+  expect(liveness.poll(60_000)).toEqual({ do: 'wait', ms: 2_500 })
+  expect(liveness.poll(62_500)).toEqual({ do: 'ping', token: 3 })
+  expect(liveness.poll(65_000)).toEqual({ do: 'give_up' })
 })
 
 it('a long path that loses a packet is not dead', () => {
@@ -33,7 +52,7 @@ it('a long path that loses a packet is not dead', () => {
   expect(liveness.poll(3_000)).toEqual({ do: 'ping', token: 2 })
   // The first was sent again after 1.7 s, and answered in 1.5 s.
   expect(liveness.poll(4_200)).toEqual({ do: 'wait', ms: 800 })
-  liveness.handlePong(4_200)
+  liveness.handlePong(1, 4_200)
   expect(liveness.poll(5_000)).toEqual({ do: 'wait', ms: 200 })
 })
 
@@ -53,7 +72,7 @@ it('values travel as what they are', () => {
     expect(decodeValue(format, payload)).toEqual(value)
   }
   expect(decodeValue('json', new TextEncoder().encode('{'))).toBe('{')
-  expect(() => encodeValue(undefined)).toThrow(TypeError)
+  expect(() => encodeValue(undefined)).toThrow(expect.objectContaining({ kind: 'invalid' }))
 })
 
 it('of a sender and slot only news counts', () => {

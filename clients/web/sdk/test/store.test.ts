@@ -1,8 +1,8 @@
 // Pages that come and go, with a storage and locks in memory.
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { type Client, createClient, type Locks, type Storage } from '../src/index.ts'
-import { FakeServer } from './server.ts'
+import { type Client, type Connect, createClient, type Locks, type Storage } from '../src/index.ts'
+import { MockServer } from '../src/testing/index.ts'
 
 /** `localStorage`. */
 class MemoryStorage implements Storage {
@@ -52,14 +52,14 @@ class MemoryLocks {
   }
 }
 
-let server: FakeServer
+let server: MockServer
 let storage: MemoryStorage
 let locks: MemoryLocks
 const pages: (() => void)[] = []
 
 beforeEach(() => {
   vi.useFakeTimers()
-  server = new FakeServer()
+  server = new MockServer()
   storage = new MemoryStorage()
   locks = new MemoryLocks()
 })
@@ -81,15 +81,15 @@ function page(name = 'ada'): { client: Client; kill: () => void } {
       return typeof found === 'function' ? found.bind(of) : found
     },
   })
-  const connect = async (signal: AbortSignal) => {
+  const connect: Connect = async (dial) => {
     if (!alive) return new Promise<never>(() => {})
-    return server.connect(signal)
+    return server.connect(dial)
   }
   const client = createClient({ url: 'http://test', name, connect, store: { storage: mineUntilDeath, locks: mine } })
   const kill = () => {
     alive = false
     server.cut()
-    client.close()
+    void client.close()
     die()
   }
   pages.push(kill)

@@ -1,5 +1,6 @@
 // The registry of codes. The range alone says what to do, so that unknown codes are acted on rightly.
 
+/** All codes of the protocol, by name. */
 export const Code = {
   done: 1000,
   id_gap: 1001,
@@ -39,6 +40,7 @@ export const Code = {
 
 export type CodeName = keyof typeof Code
 
+/** What to do about a code. */
 export type Action = 'retry_now' | 'retry_later' | 'fix_request' | 'reauthenticate' | 'retry_elsewhere'
 
 /** What a client does about a code, known or not. */

@@ -83,7 +83,7 @@ export class Reader {
 
   /** A view, not a copy. */
   take(length: number): Uint8Array {
-    if (length > this.left) throw new DecodeError('the body ends before its last field does')
+    if (length > this.left) throw new DecodeError(SHORT)
     const start = this.#at
     this.#at += length
     return this.#bytes.subarray(start, this.#at)
@@ -91,7 +91,7 @@ export class Reader {
 
   varint(): number {
     const found = splitVarint(this.#bytes, this.#at)
-    if (found === undefined) throw new DecodeError('the body ends inside a number')
+    if (found === undefined) throw new DecodeError(SHORT)
     this.#at = found.end
     return found.value
   }
@@ -102,7 +102,7 @@ export function splitVarint(bytes: Uint8Array, at: number): { value: number; end
   const first = bytes[at]
   if (first === undefined) return undefined
   if (first <= 250) return { value: first, end: at + 1 }
-  if (first > 253) throw new DecodeError('a varint begins with a reserved byte')
+  if (first > 253) throw new DecodeError('a number begins with a reserved byte')
   const size = first === 251 ? 2 : first === 252 ? 4 : 8
   const end = at + 1 + size
   if (end > bytes.length) return undefined
@@ -110,7 +110,7 @@ export function splitVarint(bytes: Uint8Array, at: number): { value: number; end
   for (let index = end - 1; index > at; index--) value = value * 256 + (bytes[index] as number)
   if (value > Number.MAX_SAFE_INTEGER) throw new DecodeError('a number is 2^53 or more')
   if (value < (size === 2 ? 251 : size === 4 ? 2 ** 16 : 2 ** 32)) {
-    throw new DecodeError('a varint is not in its shortest form')
+    throw new DecodeError('a number is not in its shortest form')
   }
   return { value, end }
 }
@@ -118,12 +118,12 @@ export function splitVarint(bytes: Uint8Array, at: number): { value: number; end
 function unsigned(below: number): Codec<number> {
   return {
     write: (out, value) => {
-      if (value >= below) throw new RangeError(`${value} is too large`)
+      if (value >= below) throw new RangeError(tooLong(value, below - 1))
       out.varint(value)
     },
     read: (input) => {
       const value = input.varint()
-      if (value >= below) throw new DecodeError('a number is too large for its type')
+      if (value >= below) throw new DecodeError(tooLong(value, below - 1))
       return value
     },
   }
@@ -143,7 +143,7 @@ export const u8: Codec<number> = {
 
 export const bool: Codec<boolean> = {
   write: (out, value) => out.byte(value ? 1 : 0),
-  read: (input) => flag(input, 'a bool'),
+  read: flag,
 }
 
 /** Bytes as they are, as lower-case hexadecimal: ids compare, print and go into JSON. */
@@ -173,12 +173,12 @@ export function text(max: number = TEXT_BYTES_MAX): Codec<string> {
   return {
     write: (out, value) => {
       const encoded = UTF8.encode(value)
-      if (encoded.length > max) throw new RangeError(`a text has ${encoded.length} bytes, its maximum is ${max}`)
+      if (encoded.length > max) throw new RangeError(tooLong(encoded.length, max))
       bytes.write(out, encoded)
     },
     read: (input) => {
       const size = length(input)
-      if (size > max) throw new DecodeError(`a text has ${size} bytes, its maximum is ${max}`)
+      if (size > max) throw new DecodeError(tooLong(size, max))
       return utf8(input.take(size))
     },
   }
@@ -190,20 +190,20 @@ export function option<T>(inner: Codec<T>): Codec<T | null> {
       out.byte(value === null ? 0 : 1)
       if (value !== null) inner.write(out, value)
     },
-    read: (input) => (flag(input, 'an option') ? inner.read(input) : null),
+    read: (input) => (flag(input) ? inner.read(input) : null),
   }
 }
 
 export function list<T>(inner: Codec<T>, max: number = LIST_LENGTH_MAX): Codec<T[]> {
   return {
     write: (out, values) => {
-      if (values.length > max) throw new RangeError(`a list has ${values.length} entries, its maximum is ${max}`)
+      if (values.length > max) throw new RangeError(tooLong(values.length, max))
       out.varint(values.length)
       for (const value of values) inner.write(out, value)
     },
     read: (input) => {
       const count = length(input)
-      if (count > max) throw new DecodeError(`a list has ${count} entries, its maximum is ${max}`)
+      if (count > max) throw new DecodeError(tooLong(count, max))
       return Array.from({ length: count }, () => inner.read(input))
     },
   }
@@ -261,16 +261,16 @@ function listed<T>(all: T[], index: number): T {
   return found
 }
 
-function flag(input: Reader, what: string): boolean {
+function flag(input: Reader): boolean {
   const value = input.byte()
-  if (value > 1) throw new DecodeError(`${what} is neither 0 nor 1`)
+  if (value > 1) throw new DecodeError(`${value} is neither 0 nor 1`)
   return value === 1
 }
 
 /** A length or a count: an entry has at least a byte, so neither is larger than what is left. */
 function length(input: Reader): number {
   const value = input.varint()
-  if (value > input.left) throw new DecodeError('a length is larger than what is left of the body')
+  if (value > input.left) throw new DecodeError(SHORT)
   return value
 }
 
@@ -295,6 +295,12 @@ export function fromHex(from: string): Uint8Array<ArrayBuffer> {
     return Number.parseInt(from.slice(2 * index, 2 * index + 2), 16)
   })
 }
+
+function tooLong(size: number, max: number): string {
+  return `${size} is more than ${max}, the maximum`
+}
+
+const SHORT = 'the body ends before its last field does'
 
 const UTF8 = new TextEncoder()
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

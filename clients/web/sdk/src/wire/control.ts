@@ -44,5 +44,9 @@ export const closing = struct({ code: u16, reason: text() })
 export type Auth = Value<typeof auth>
 export type Goaway = Value<typeof goaway>
 export type Hello = Value<typeof hello>
-export type Principal = Value<typeof principal>
+/** Who a session is. */
+export interface Principal {
+  tenant: string
+  user: string
+}
 export type Welcome = Value<typeof welcome>

@@ -74,7 +74,7 @@ export function encode<N extends FrameName>(name: N, value: Body<N>): Uint8Array
   const frame = FRAMES[name]
   const body = new Writer()
   ;(frame.body as Codec<Body<N>>).write(body, value)
-  if (body.length > frame.max) throw new RangeError(`${name} of ${body.length} bytes, its maximum is ${frame.max}`)
+  if (body.length > frame.max) throw new RangeError(tooLarge(body.length, frame.max).message)
   const out = new Writer()
   out.varint(body.length)
   out.varint(frame.kind)

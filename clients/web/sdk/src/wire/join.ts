@@ -2,7 +2,7 @@
 
 import { bool, bytes, choice, id, list, struct, u8, u16, u32, u64, type Value, variants } from './coding.ts'
 import { room, user } from './name.ts'
-import { position } from './position.ts'
+import { type Position, position } from './position.ts'
 
 const nothing = struct({})
 
@@ -37,7 +37,25 @@ export const mark = struct({ offset: u64 })
 export type Ephemeral = Value<typeof ephemeral>
 export type Join = Value<typeof join>
 export type Joined = Value<typeof joined>
-/** Where a reader starts. */
-export type From = Join['from']
-export type Mode = Join['mode']
-export type GapReason = Value<typeof gap>['reason']
+/**
+ * Where a reader starts: `at_offset` inclusive, `after` a position, `last` so many records, `at_time` in milliseconds.
+ */
+export type From =
+  | { type: 'live' }
+  | { type: 'oldest' }
+  | { type: 'at_offset'; offset: number }
+  | { type: 'after'; position: Position }
+  | { type: 'last'; count: number }
+  | { type: 'at_time'; time: number }
+/** What happens to a reader that is too slow: it lags, or it skips ahead. */
+export type Mode = 'all' | 'latest'
+/** How much to be told of who is there: nothing, how many, or who comes and goes. */
+export type PresenceWanted = 'none' | 'count' | 'changes'
+export type WirePresence = Value<typeof presence>
+/** A user in a room, with the number of their sessions. */
+export interface Member {
+  user: string
+  sessions: number
+}
+/** Why offsets will not come: too old, skipped by mode `latest`, or not readable any more. */
+export type GapReason = 'retention' | 'skipped' | 'lost'

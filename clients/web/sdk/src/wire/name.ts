@@ -13,25 +13,20 @@ import {
 
 /** What is wrong with a room's name; `undefined` if nothing is. */
 export function checkRoom(name: string): string | undefined {
-  if (byteLength(name) > ROOM_BYTES_MAX) return `a room name has at most ${ROOM_BYTES_MAX} bytes`
   const segments = name.split(':')
-  if (segments.length > ROOM_SEGMENTS_MAX) return `a room name has at most ${ROOM_SEGMENTS_MAX} segments`
-  return segments.map(checkSegment).find((problem) => problem !== undefined)
+  const fits = byteLength(name) <= ROOM_BYTES_MAX && segments.length <= ROOM_SEGMENTS_MAX
+  return fits && segments.every(isSegment) ? undefined : ROOM_RULE
 }
 
 /** The same for a user's name. */
 export function checkUser(name: string): string | undefined {
-  if (name === '' || CONTROL.test(name) || LONE_SURROGATE.test(name)) {
-    return 'a user name is 1 or more characters without control characters'
-  }
-  if (byteLength(name) > USER_BYTES_MAX) return `a user name has at most ${USER_BYTES_MAX} bytes`
-  return undefined
+  const fits = name !== '' && byteLength(name) <= USER_BYTES_MAX
+  return fits && !CONTROL.test(name) && !LONE_SURROGATE.test(name) ? undefined : USER_RULE
 }
 
 /** The same for a tenant's name. */
 export function checkTenant(name: string): string | undefined {
-  if (byteLength(name) > TENANT_BYTES_MAX) return `a tenant name has at most ${TENANT_BYTES_MAX} bytes`
-  return checkSegment(name)
+  return byteLength(name) <= TENANT_BYTES_MAX && isSegment(name) ? undefined : 'a tenant is one segment of a room name'
 }
 
 export const room = name(checkRoom)
@@ -55,15 +50,8 @@ function name(check: (name: string) => string | undefined): Codec<string> {
   }
 }
 
-function checkSegment(segment: string): string | undefined {
-  if (!/^[A-Za-z0-9_~@.-]*$/.test(segment)) {
-    return "a name's segments are of letters, digits and _ ~ @ . -"
-  }
-  if (segment === '.' || segment === '..') return '"." and ".." are not segments of a name'
-  if (segment === '' || segment.length > SEGMENT_BYTES_MAX) {
-    return `a name's segments have 1 to ${SEGMENT_BYTES_MAX} characters`
-  }
-  return undefined
+function isSegment(segment: string): boolean {
+  return SEGMENT.test(segment) && segment.length <= SEGMENT_BYTES_MAX && segment !== '.' && segment !== '..'
 }
 
 function byteLength(name: string): number {
@@ -75,3 +63,11 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 // Half a character: it has no UTF-8.
 const LONE_SURROGATE = /\p{Surrogate}/u
+
+const SEGMENT = /^[A-Za-z0-9_~@.-]+$/
+
+const ROOM_RULE =
+  `a room name is 1 to ${ROOM_SEGMENTS_MAX} segments joined by ":", each of 1 to ${SEGMENT_BYTES_MAX} letters, ` +
+  `digits and _ ~ @ . - but neither "." nor ".."; at most ${ROOM_BYTES_MAX} bytes`
+
+const USER_RULE = `a user name is 1 to ${USER_BYTES_MAX} bytes without control characters`

@@ -1,11 +1,14 @@
 // Positions: (epoch, offset), and their form as text.
 
-import { struct, u64, type Value } from './coding.ts'
+import { struct, u64 } from './coding.ts'
 
 export const position = struct({ epoch: u64, offset: u64 })
 
 /** "Everything up to this offset, as it was in this epoch". */
-export type Position = Value<typeof position>
+export interface Position {
+  epoch: number
+  offset: number
+}
 
 /** `EPOCH-OFFSET`. */
 export function formatPosition({ epoch, offset }: Position): string {

@@ -12,5 +12,6 @@ export const nack = struct({ id: u64, code: u16, expected: u64, retry_after: u32
 
 export type WireAck = Value<typeof ack>
 export type AckRun = Value<typeof ackRun>
-export type Duplicate = WireAck['duplicate']
+/** Whether an earlier attempt of the same publish was in the log before. */
+export type Duplicate = 'no' | 'yes' | 'trimmed'
 export type Nack = Value<typeof nack>

@@ -20,6 +20,7 @@ export const record = struct({
 
 export const publish = struct({ id: u64, kind: u8, format, flags: u8, refers: option(u64), payload: bytes })
 
-export type Format = Value<typeof format>
+/** What a payload is. */
+export type Format = 'bytes' | 'text' | 'json'
 export type WireRecord = Value<typeof record>
 export type Publish = Value<typeof publish>
