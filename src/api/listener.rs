@@ -16,7 +16,12 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -30,6 +35,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, error, warn};
 
+use super::caller::Peer;
 use crate::config::limits;
 
 /// What an operator may set.
@@ -89,8 +95,8 @@ impl Listener {
                 biased;
                 () = &mut stop => break,
                 Some(result) = tasks.join_next(), if !tasks.is_empty() => note(result),
-                (stream, place) = self.accept() => {
-                    tasks.spawn(self.clone().serve(stream, place, router.clone(), stopped.clone()));
+                (stream, peer, place) = self.accept() => {
+                    tasks.spawn(self.clone().serve(stream, peer, place, router.clone(), stopped.clone()));
                 }
             }
         }
@@ -100,11 +106,11 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> (TcpStream, OwnedSemaphorePermit) {
+    async fn accept(&self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
         loop {
             let Ok(place) = self.places.clone().acquire_owned().await else { return std::future::pending().await };
             match self.socket.accept().await {
-                Ok((stream, _)) => return (stream, place),
+                Ok((stream, peer)) => return (stream, peer, place),
                 // The peer has gone again.
                 Err(error) if is_of_connection(&error) => debug!(%error, "a connection was not accepted"),
                 Err(error) => {
@@ -118,6 +124,7 @@ impl Listener {
     async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
+        peer: SocketAddr,
         place: OwnedSemaphorePermit,
         router: Router,
         mut stopped: watch::Receiver<()>,
@@ -128,12 +135,17 @@ impl Listener {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.options.timeout));
         let io = TokioIo::new(Box::pin(stream));
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            router.call(request)
+        });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.options.timeout)
             .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
             .max_headers(limits::HTTP_HEADERS_MAX);
-        let mut connection = pin!(http.serve_connection(io, TowerToHyperService::new(router)));
+        let mut connection = pin!(http.serve_connection(io, service));
         let result = tokio::select! {
             result = connection.as_mut() => result,
             // Nothing is ever sent: this is the other half being dropped.

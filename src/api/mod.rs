@@ -1,14 +1,26 @@
 //! HTTP: the `/v1` API with the demo page, and the ops listener.
 //!
 //! Knows what to answer, and not who runs it: the server binds the [`Listener`]s, gives them their routers and ends
-//! them. What an operator is told comes from the server by [`ops::Node`]. Of the API there is `GET /v1/info` so far.
+//! them. What an operator is told comes from the server by [`ops::Node`]. The API asks rooms and permissions as
+//! sessions do, and holds nothing of its own but counters.
 
+mod caller;
+mod events;
+mod history;
 mod host;
 mod info;
 mod listener;
+mod openapi;
 pub mod ops;
+mod origin;
 mod page;
+mod payload;
 mod problem;
+mod publish;
+mod request;
+mod rooms;
+mod stats;
+mod v1;
 
 use std::sync::Arc;
 
@@ -19,13 +31,14 @@ use axum::{
     http::{HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
 };
 
 pub use self::{
     info::Info,
     listener::{Listener, Options},
     page::Page,
+    stats::Stats,
+    v1::{Api, ApiOptions},
 };
 
 use self::problem::Problem;
@@ -37,13 +50,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     frame-ancestors 'none'";
 
 /// What the plain HTTP port serves: the API below `/v1`, and the page at everything else.
-pub fn router(info: Arc<Info>, page: Page) -> Router {
-    let router = Router::new()
-        .route("/v1/info", get(info::get))
-        .method_not_allowed_fallback(bad_method)
-        .with_state(info)
-        .fallback_service(page::get.with_state(Arc::new(page)));
-    guard(router)
+pub fn router(api: Arc<Api>, page: Page) -> Router {
+    guard(v1::router(api).fallback_service(page::get.with_state(Arc::new(page))))
 }
 
 /// What holds for every request and answer of a port that is for this machine alone.

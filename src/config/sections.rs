@@ -163,6 +163,8 @@ sections! {
         send_windows_max: u64 = Size(limits::SEND_WINDOWS_MAX, 0..=1024 * GIB as u64);
         /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each.
         http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);
+        /// Event streams (SSE) at once, each on a connection of its own: leave some of those for other requests.
+        event_streams_max: usize = Count(limits::EVENT_STREAMS_MAX, 0..=100_000);
     }
 
     /// How long the server waits.
@@ -175,8 +177,11 @@ sections! {
         ping: Duration = Span(limits::PING_INTERVAL, SECOND..=HOUR);
         /// For anything at all from a client; then the connection is dropped. At least twice `ping`.
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
-        /// For an HTTP client to send the head of a request, the next one included, and to take some of an answer.
+        /// For an HTTP client to send the head of a request, the next one included, then its body, and to take some of
+        /// an answer.
         http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
+        /// How often an event stream (SSE) on which nothing happens says that it is alive.
+        keep_alive: Duration = Span(limits::KEEP_ALIVE_INTERVAL, SECOND..=HOUR);
         /// For sessions to leave when the server is asked to stop.
         drain: Duration = Span(limits::DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
     }

@@ -35,6 +35,8 @@ pub struct Metrics {
     endpoints: Vec<Arc<Endpoint>>,
     /// The HTTP ports and what each is for.
     listeners: Vec<(&'static str, Arc<api::Listener>)>,
+    /// The HTTP API.
+    api: Arc<api::Api>,
     process: Process,
 }
 
@@ -46,8 +48,9 @@ impl Metrics {
         rooms: Rooms,
         endpoints: Vec<Arc<Endpoint>>,
         listeners: Vec<(&'static str, Arc<api::Listener>)>,
+        api: Arc<api::Api>,
     ) -> Self {
-        Self { sessions, rooms, endpoints, listeners, process: Process::new(started) }
+        Self { sessions, rooms, endpoints, listeners, api, process: Process::new(started) }
     }
 
     /// All of them as they are now.
@@ -63,6 +66,7 @@ impl Metrics {
         self.write_rooms(&mut text);
         self.write_journal(&mut text);
         self.write_http(&mut text);
+        self.write_api(&mut text);
         self.process.write(&mut text);
         text.finish()
     }
@@ -251,6 +255,23 @@ impl Metrics {
             "HTTP connections done with, by listener.",
             "listener",
             by_listener(api::Listener::closed),
+        );
+    }
+
+    fn write_api(&self, text: &mut Text) {
+        let stats = self.api.stats();
+        text.counters_by_two(
+            "loquic_http_requests_total",
+            "Requests below /v1, by what they are for and by the class of the answer's status.",
+            ("request", "status"),
+            stats.requests(),
+        );
+        text.counter("loquic_event_streams_opened_total", "Event streams (SSE) begun.", stats.streams_opened());
+        text.counter("loquic_event_streams_closed_total", "Event streams done with.", stats.streams_closed());
+        text.counter(
+            "loquic_event_streams_records_total",
+            "Records written to event streams.",
+            stats.records_delivered(),
         );
     }
 }

@@ -5,7 +5,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Offset, Time,
+    Code, Offset, Record, Time,
+    coding::{self, Decode},
+    frame,
     join::{CaughtUp, From, Gap, GapReason, Mode, Reset},
 };
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -48,6 +50,24 @@ pub enum Event {
     Ephemerals(Vec<Arc<Said>>),
     /// The log cannot be read here any more; the subscription is over.
     Failed(Code),
+}
+
+/// The records in the frames of [`Event::Records`]. An error is a fault of the store or of ours: they were encoded here.
+pub fn records(frames: &[Bytes]) -> Result<Vec<Record>, Code> {
+    let mut records = Vec::new();
+    for frames in frames {
+        let mut rest = frames.clone();
+        while !rest.is_empty() {
+            let sizes = frame::header(&rest).ok().flatten();
+            let Some((header, body)) = sizes.filter(|(header, body)| header + body <= rest.len()) else {
+                return Err(Code::LOG_CORRUPT);
+            };
+            let mut frame = rest.split_to(header + body);
+            let body = &mut coding::Reader::new(frame.split_off(header));
+            records.push(Record::decode(body).map_err(|_| Code::LOG_CORRUPT)?);
+        }
+    }
+    Ok(records)
 }
 
 /// A subscription.

@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    api::{self, Info, Listener, Page},
+    api::{self, Api, Info, Listener, Page},
     config::{
         Config,
         certs::{CertError, Identity},
@@ -146,12 +146,14 @@ impl Server {
             }));
             stop.push(sender);
         }
-        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), endpoints.clone(), http.named());
-        let status = Arc::new(Status::new(metrics, rooms.clone()));
         let quic: Vec<SocketAddr> = endpoints.iter().map(|endpoint| endpoint.local_address()).collect();
         let info = Arc::new(Info::new(config.node.clone(), &quic, &addresses(&http.page), &config.advertise));
         info.set_certificate_hashes(hashes);
-        http.start(info.clone(), page, status.clone());
+        let api = Api::new(sessions.clone(), info.clone(), options::api(&config));
+        let metrics =
+            Metrics::new(started, sessions.clone(), rooms.clone(), endpoints.clone(), http.named(), api.clone());
+        let status = Arc::new(Status::new(metrics, rooms.clone()));
+        http.start(api, page, status.clone());
         let mut renewal = JoinSet::new();
         renewal.spawn(renewal::run(config.identity.clone(), certificates, info));
         let drain_timeout = config.timeouts.drain;
@@ -256,8 +258,8 @@ impl Http {
         all
     }
 
-    fn start(&mut self, info: Arc<Info>, page: Page, status: Arc<Status>) {
-        let (api, ops) = (api::router(info, page), api::ops::router(status));
+    fn start(&mut self, api: Arc<Api>, page: Page, status: Arc<Status>) {
+        let (api, ops) = (api::router(api, page), api::ops::router(status));
         let routed = self.page.iter().map(|it| (it, &api)).chain(self.ops.iter().map(|it| (it, &ops)));
         for (listener, router) in routed {
             let (sender, stopped) = oneshot::channel::<()>();

@@ -46,7 +46,7 @@ impl ops::Node for Status {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use bytes::Bytes;
     use loquic_wire::{
@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::ops::Node,
+        api::{Api, ApiOptions, Info, ops::Node},
+        config::Advertise,
         log::{Memory, StoreError},
         room::{Options, ProducerKey, RoomKey, testing},
         session::{self, auth::DangerAdmitEverybody},
@@ -68,8 +69,17 @@ mod tests {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
         let sessions = session::Shared::new(rooms.clone(), DangerAdmitEverybody, session::Config::default());
+        let info = Arc::new(Info::new("n1".into(), &[], &[], &Advertise::default()));
+        let options = ApiOptions {
+            origins: Vec::new(),
+            payload_bytes_max: 1,
+            body_timeout: Duration::ZERO,
+            event_streams_max: 0,
+            keep_alive: Duration::from_secs(1),
+        };
+        let api = Api::new(sessions.clone(), info, options);
         let status = Status::new(
-            Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new()),
+            Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), Vec::new(), Vec::new(), api),
             rooms.clone(),
         );
         let key = RoomKey { tenant: "main".parse().unwrap(), room: "room".parse().unwrap() };

@@ -40,7 +40,7 @@ use self::{
     stream::{Ending, Stream, conclude, refused, write},
 };
 pub use self::{
-    shared::{Config, Drain, Shared},
+    shared::{Config, Drain, Shared, now},
     stats::{ByTransport, Counter, Stats, Tally},
 };
 use crate::{

@@ -16,10 +16,11 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// is no server to ask.
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "config", "log::inspect"]),
+    ("cli", &["server", "config", "log::inspect", "notation"]),
     ("server", &["api", "metrics", "session", "transport", "room", "journal", "log", "config"]),
     ("metrics", &["api", "session", "transport", "room", "journal"]),
-    ("api", &["session", "room", "config"]),
+    ("api", &["session", "room", "config", "notation"]),
+    ("notation", &[]),
     ("session", &["room", "transport", "config"]),
     ("room", &["journal", "log", "config::limits"]),
     ("journal", &["log", "config::limits"]),
@@ -64,6 +65,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("toml", &["src/config", "loadgen/src/scenario.rs"]),
     ("hdrhistogram", &["loadgen/src/meter.rs"]),
     ("axum", &["src/api"]),
+    ("tower_http", &["src/api/origin.rs"]),
+    ("http_body_util", &["src/api/request.rs"]),
     ("hyper", &["src/api/listener.rs"]),
     ("hyper_util", &["src/api/listener.rs"]),
 ];

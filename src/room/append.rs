@@ -1,0 +1,77 @@
+//! Publishing a few records at once for somebody who does not stay: open the producer, offer, wait, close.
+
+use loquic_wire::{
+    Code, Position,
+    publish::{Ack, AckRun, Duplicate, Nack, Publish},
+};
+
+use super::{Answer, ProducerKey, Refusal, RoomKey, Rooms};
+use crate::config::limits;
+
+impl Rooms {
+    /// Appends `publishes` in order and returns an answer for each. The caller sees to it that they fit the room's
+    /// inbox.
+    ///
+    /// Whoever asks the same at the same time fences this one, and the other way round; both try again until each has
+    /// its answers, because an id is appended once at most. A `Nack` whose code is not one of a refused publish
+    /// (`fenced`, `not_yet_applied`, `draining`, a 5xxx) does not say whether it is in the log.
+    ///
+    /// Not cancel-safe: what was offered may be appended.
+    pub async fn append(
+        &self,
+        room: &RoomKey,
+        producer: &ProducerKey,
+        publishes: &[Publish],
+    ) -> Result<Vec<Result<Ack, Nack>>, Refusal> {
+        let mut answers = Vec::with_capacity(publishes.len());
+        for attempt in 1.. {
+            let left = &publishes[answers.len()..];
+            let Err(refusal) = self.try_append(room, producer, left, &mut answers).await else { break };
+            let passes = matches!(refusal.code, Code::FENCED | Code::NOT_YET_APPLIED);
+            if passes && attempt < limits::APPEND_ATTEMPTS_MAX {
+                continue;
+            }
+            if answers.is_empty() {
+                return Err(refusal);
+            }
+            answers.extend(publishes[answers.len()..].iter().map(|publish| Err(unanswered(publish, refusal.code))));
+            break;
+        }
+        Ok(answers)
+    }
+
+    async fn try_append(
+        &self,
+        room: &RoomKey,
+        producer: &ProducerKey,
+        publishes: &[Publish],
+        answers: &mut Vec<Result<Ack, Nack>>,
+    ) -> Result<(), Refusal> {
+        let room = self.attach(room).await?;
+        let mut publisher = self.open_producer(&room, producer.clone()).await?;
+        publisher.offer(publishes.to_vec());
+        while publisher.in_flight() > 0 {
+            let next = publisher.next().await;
+            let next = next.map_err(|code| Refusal { code, message: "the answer is not known; ask again".into() })?;
+            next.into_iter().for_each(|answer| take(answer, answers));
+        }
+        Ok(())
+    }
+}
+
+fn take(answer: Answer, answers: &mut Vec<Result<Ack, Nack>>) {
+    match answer {
+        Answer::Ack(ack) => answers.push(Ok(ack)),
+        Answer::AckRun(run) => answers.extend((0..u64::from(run.count)).map(|index| Ok(ack_of(&run, index)))),
+        Answer::Nack(nack) => answers.push(Err(nack)),
+    }
+}
+
+fn ack_of(run: &AckRun, index: u64) -> Ack {
+    let position = Position { epoch: run.epoch, offset: run.first_offset.plus(index) };
+    Ack { id: run.first_id.saturating_add(index), position, time: run.time, duplicate: Duplicate::No }
+}
+
+fn unanswered(publish: &Publish, code: Code) -> Nack {
+    Nack { id: publish.id, code, expected: publish.id, retry_after: code.default_delay().into() }
+}
