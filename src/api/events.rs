@@ -109,9 +109,10 @@ fn answer(body: Body) -> Response {
 
 /// Where to start: behind the last event that the client has, else where it asks for.
 fn from(headers: &HeaderMap, which: &Which) -> Result<From, Problem> {
-    let last = header_text(headers, "last-event-id")?.or(which.last_event_id.as_deref());
     // A client that has had no event yet may send an empty one.
-    if let Some(last) = last.filter(|last| !last.is_empty()) {
+    let is_one = |last: &&str| !last.is_empty();
+    let header = header_text(headers, "last-event-id")?.filter(is_one);
+    if let Some(last) = header.or(which.last_event_id.as_deref().filter(is_one)) {
         let position = last.parse::<Position>();
         return position.map(From::After).map_err(|error| Problem::bad_request(format!("last event id: {error}")));
     }
@@ -181,15 +182,15 @@ impl Stream {
     }
 }
 
-/// One event. Its JSON is on one line, so it is one field.
+/// One event. Its JSON is on one line, so it is one field. The id comes last: whoever has seen it, `grep` included, has
+/// seen the data too.
 fn write(out: &mut Vec<u8>, epoch: Epoch, offset: Offset, event: Option<&str>, data: &impl Serialize) {
-    out.extend_from_slice(format!("id: {}\n", Position { epoch, offset }).as_bytes());
     if let Some(event) = event {
         out.extend_from_slice(format!("event: {event}\n").as_bytes());
     }
     out.extend_from_slice(b"data: ");
     put(out, data);
-    out.extend_from_slice(b"\n\n");
+    out.extend_from_slice(format!("\nid: {}\n\n", Position { epoch, offset }).as_bytes());
 }
 
 fn retry(delay: Duration) -> String {

@@ -71,9 +71,13 @@ fn numbered(headers: &HeaderMap) -> Result<(ProducerId, u64), Problem> {
     let own = (header_text(headers, "loquic-producer")?, header_text(headers, "loquic-id")?);
     match (key, own) {
         (Some(key), (None, None)) => {
-            let is_sound = (1..=limits::HTTP_IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
+            let is_sound = (1..=limits::HTTP_IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+                && key.bytes().all(|byte| byte.is_ascii_graphic());
             let producer = is_sound.then(|| producer_of(key));
-            let detail = format!("an Idempotency-Key has 1 to {} bytes", limits::HTTP_IDEMPOTENCY_KEY_BYTES_MAX);
+            let detail = format!(
+                "an Idempotency-Key is 1 to {} visible ASCII characters",
+                limits::HTTP_IDEMPOTENCY_KEY_BYTES_MAX
+            );
             producer.map(|producer| (producer, 1)).ok_or_else(|| Problem::bad_request(detail))
         }
         (None, (Some(producer), Some(id))) => {

@@ -68,6 +68,9 @@ pub(super) async fn list(
     if prefix.len() > ROOM_BYTES_MAX {
         return Err(Problem::of(Code::BAD_NAME, "prefix is longer than any room name"));
     }
+    if let Some(other) = prefix.chars().find(|c| !(c.is_ascii_alphanumeric() || "_~@.-:".contains(*c))) {
+        return Err(Problem::of(Code::BAD_NAME, format!("prefix: {other:?} is in no room name")));
+    }
     let after = after.map(|name| RoomName::new(&name)).transpose();
     let after = after.map_err(|error| Problem::of(Code::BAD_NAME, format!("after: {error}")))?;
     let limit = limit.unwrap_or(limits::HTTP_ROOMS_DEFAULT);

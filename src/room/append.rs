@@ -63,6 +63,10 @@ fn take(answer: Answer, answers: &mut Vec<Result<Ack, Nack>>) {
     match answer {
         Answer::Ack(ack) => answers.push(Ok(ack)),
         Answer::AckRun(run) => answers.extend((0..u64::from(run.count)).map(|index| Ok(ack_of(&run, index)))),
+        // Behind one that failed here the ids stand apart, and to try this one again alone would not help.
+        Answer::Nack(nack) if nack.code == Code::ID_GAP && answers.iter().any(Result::is_err) => {
+            answers.push(Err(Nack { code: Code::SKIPPED, ..nack }));
+        }
         Answer::Nack(nack) => answers.push(Err(nack)),
     }
 }
