@@ -4,6 +4,7 @@ use loquic_wire::{
     Code, Position,
     publish::{Ack, AckRun, Duplicate, Nack, Publish},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Answer, ProducerKey, Refusal, RoomKey, Rooms};
 use crate::config::limits;
@@ -12,9 +13,11 @@ impl Rooms {
     /// Appends `publishes` in order and returns an answer for each. The caller sees to it that they fit the room's
     /// inbox.
     ///
-    /// Whoever asks the same at the same time fences this one, and the other way round; both try again until each has
-    /// its answers, because an id is appended once at most. A `Nack` whose code is not one of a refused publish
-    /// (`fenced`, `not_yet_applied`, `draining`, a 5xxx) does not say whether it is in the log.
+    /// Whoever asks the same at the same time fences this one, and the other way round. Those who were fenced try again
+    /// one after the other, and then find what is in the log, because an id is appended once at most.
+    ///
+    /// A `Nack` whose code is not one of a refused publish (`fenced`, `not_yet_applied`, `draining`, a 5xxx) does not
+    /// say whether it is in the log.
     ///
     /// Not cancel-safe: what was offered may be appended.
     pub async fn append(
@@ -24,11 +27,15 @@ impl Rooms {
         publishes: &[Publish],
     ) -> Result<Vec<Result<Ack, Nack>>, Refusal> {
         let mut answers = Vec::with_capacity(publishes.len());
+        let mut turn = None;
         for attempt in 1.. {
             let left = &publishes[answers.len()..];
             let Err(refusal) = self.try_append(room, producer, left, &mut answers).await else { break };
             let passes = matches!(refusal.code, Code::FENCED | Code::NOT_YET_APPLIED);
             if passes && attempt < limits::APPEND_ATTEMPTS_MAX {
+                if turn.is_none() {
+                    turn = self.context.append_turns.take(producer).await;
+                }
                 continue;
             }
             if answers.is_empty() {
@@ -56,6 +63,24 @@ impl Rooms {
             next.into_iter().for_each(|answer| take(answer, answers));
         }
         Ok(())
+    }
+}
+
+/// Appends of one producer that got in each other's way go on one at a time. Only those wait here, not everybody: a
+/// turn lasts as long as a sync.
+pub(super) struct Turns([Semaphore; 64]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// The turn of this producer, and of others that share its number.
+    async fn take(&self, producer: &ProducerKey) -> Option<SemaphorePermit<'_>> {
+        let number = usize::from(producer.producer.0[0]) % self.0.len();
+        self.0[number].acquire().await.ok()
     }
 }
 

@@ -49,6 +49,7 @@ pub use self::{
 pub use crate::{journal::RoomKey, log::rows::ProducerKey};
 
 use self::{
+    append::Turns,
     inbox::{Inbox, Request, Waiting},
     live::Tails,
     machine::Machine,
@@ -122,6 +123,7 @@ pub(crate) struct Context {
     store: Arc<dyn Store>,
     tails: Tails,
     watches: Watches,
+    append_turns: Turns,
     policies: Vec<(RoomPattern, Policy)>,
     payload_bytes_max: usize,
     inbox_bytes_max: usize,
@@ -165,6 +167,7 @@ impl Rooms {
             store: store.clone(),
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
+            append_turns: Turns::default(),
             policies: options.policies,
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,

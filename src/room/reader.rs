@@ -52,7 +52,8 @@ pub enum Event {
     Failed(Code),
 }
 
-/// The records in the frames of [`Event::Records`]. An error is a fault of the store or of ours: they were encoded here.
+/// The records in the frames of [`Event::Records`]. An error is a fault of the store or of ours: they were encoded
+/// here.
 pub fn records(frames: &[Bytes]) -> Result<Vec<Record>, Code> {
     let mut records = Vec::new();
     for frames in frames {
