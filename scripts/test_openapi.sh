@@ -47,7 +47,10 @@ done
 
 # Bounded: so many requests of each sort for each operation, the same ones each time.
 code=0
-"$cache/bin/schemathesis" --config-file scripts/openapi/schemathesis.toml run "$url/v1/openapi.json" \
+config="$PWD/scripts/openapi/schemathesis.toml"
+# In a directory of its own: it remembers there what has failed.
+cd "$home"
+"$cache/bin/schemathesis" --config-file "$config" run "$url/v1/openapi.json" \
     --checks all --phases examples,coverage,fuzzing --max-examples 50 --seed 1 \
     --generation-database none --request-timeout 10 --no-color || code=$?
 if grep -E ' (WARN|ERROR) |panicked at' "$home/log" | grep -v 'may use any name' >&2; then

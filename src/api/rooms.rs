@@ -29,7 +29,7 @@ pub(super) struct Which {
     #[serde(default)]
     prefix: String,
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +77,7 @@ pub(super) async fn list(
     if limit == 0 {
         return Err(Problem::bad_request("limit=0: a list of no rooms"));
     }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let tenant = caller.tenant_of(&prefix)?;
     let Listed { rooms, more } = api.sessions.rooms().list(tenant, &prefix, after.as_ref(), limit).await?;
     let rooms = rooms.iter().map(|(name, status)| Room::new(name, *status)).collect();

@@ -112,7 +112,7 @@ pub const HTTP_RECORDS_DEFAULT: u32 = 100;
 pub const LIST_ROOMS_MAX: usize = 1_000;
 
 /// Rooms of one list unless its request says otherwise.
-pub const HTTP_ROOMS_DEFAULT: usize = 100;
+pub const HTTP_ROOMS_DEFAULT: u32 = 100;
 
 /// Bytes of an `Idempotency-Key`.
 pub const HTTP_IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
