@@ -70,6 +70,7 @@ step deny dependencies
 # The page goes into the server, so it comes first.
 step web scripts/test_web.sh
 step tests tests
+step openapi scripts/test_openapi.sh
 step browsers scripts/test_browsers.sh
 step foreign scripts/test_foreign.sh
 

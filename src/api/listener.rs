@@ -38,6 +38,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tracing::{debug, error, warn};
 
+use super::caller::Peer;
 use crate::config::limits;
 
 /// What an operator may set.
@@ -52,10 +53,6 @@ pub struct Options {
 
 /// What TLS agrees on.
 pub const ALPN: &[u8] = b"http/1.1";
-
-/// Where a request comes from; every one has it as an extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
 
 /// A TCP port.
 pub struct Listener {

@@ -1,14 +1,26 @@
 //! HTTP: the `/v1` API with the demo page, upgrades to a WebSocket, and the ops listener.
 //!
 //! Knows what to answer, and not who runs it: the server binds the [`Listener`]s, gives them their routers and ends
-//! them. What an operator is told comes from the server by [`ops::Node`]. Of the API there is `GET /v1/info` so far.
+//! them. What an operator is told comes from the server by [`ops::Node`]. The API asks rooms and permissions as
+//! sessions do, and holds nothing of its own but counters.
 
+mod caller;
+mod events;
+mod history;
 mod host;
 mod info;
 mod listener;
+mod openapi;
 pub mod ops;
+mod origin;
 mod page;
+mod payload;
 mod problem;
+mod publish;
+mod request;
+mod rooms;
+mod stats;
+mod v1;
 mod websocket;
 
 use std::sync::Arc;
@@ -27,6 +39,8 @@ pub use self::{
     info::{Addresses, Info},
     listener::{ALPN, Listener, Options},
     page::Page,
+    stats::Stats,
+    v1::{Api, ApiOptions},
 };
 
 use self::problem::Problem;
@@ -39,21 +53,19 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     frame-ancestors 'none'";
 
 /// The API below `/v1`, the same on every port.
-pub fn api(info: Arc<Info>, websockets: Arc<Acceptor>) -> Router {
-    let websockets = Router::new().route(websocket::PATH, get(websocket::get)).with_state(websockets);
-    Router::new().route("/v1/info", get(info::get)).with_state(info).merge(websockets)
+pub fn api(api: Arc<Api>, websockets: Arc<Acceptor>) -> Router {
+    let websocket = get(websocket::get).fallback(bad_method);
+    v1::router(api).merge(Router::new().route(websocket::PATH, websocket).with_state(websockets))
 }
 
 /// What the plain HTTP port serves: the API, and the page at everything else.
 pub fn local(api: Router, page: Page) -> Router {
-    let page = page::get.with_state(Arc::new(page));
-    guard(api.method_not_allowed_fallback(bad_method).fallback_service(page))
+    guard(api.fallback_service(page::get.with_state(Arc::new(page))))
 }
 
 /// What the HTTPS port serves: the API.
 pub fn public(api: Router) -> Router {
-    let router = api.method_not_allowed_fallback(bad_method).fallback(not_found);
-    router.layer(middleware::map_response(harden))
+    api.fallback(not_found).layer(middleware::map_response(harden))
 }
 
 /// What holds for every request and answer of a port that is for this machine alone.

@@ -13,7 +13,7 @@ use futures::TryFutureExt;
 use hyper_util::rt::TokioIo;
 use loquic_wire::Code;
 
-use super::{listener::Peer, problem::Problem};
+use super::{caller::Peer, problem::Problem};
 use crate::transport::websocket::{Acceptor, Refused};
 
 /// Where sessions over a WebSocket are opened.

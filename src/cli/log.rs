@@ -8,10 +8,11 @@ use std::{
 use loquic_wire::{Offset, RoomName};
 use serde::Serialize;
 
-use super::{Exit, Failed, output::Output, time};
+use super::{Exit, Failed, output::Output};
 use crate::{
     config::unit,
     log::inspect::{self, Finding, Summary, Verified},
+    notation::time,
 };
 
 #[derive(Debug, clap::Subcommand)]

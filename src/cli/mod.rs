@@ -9,9 +9,7 @@ mod logging;
 mod output;
 mod publish;
 mod serve;
-mod start;
 mod subscribe;
-mod time;
 mod token;
 
 use std::{

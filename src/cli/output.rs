@@ -1,22 +1,15 @@
-//! Records, acks and events as lines: JSON for programs, text for people.
-//!
-//! The JSON is part of the outside contract (DESIGN section 6) and the same everywhere: `pub`, `sub`, `log cat`.
+//! Records, acks and events as lines: JSON for programs, text for people. The same in `pub`, `sub` and `log cat`.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use loquic_client::Presence;
 use loquic_wire::{
     Epoch, Format, Kind, Offset, Record, RoomName, Time,
-    join::{Gap, GapReason, Reset},
+    join::{Gap, Reset},
 };
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
-use super::time;
+use crate::notation::{json, time};
 
 /// The answer to a publish.
 #[derive(Debug, Clone, Copy)]
@@ -25,94 +18,6 @@ pub(super) struct Acked {
     pub(super) offset: Offset,
     pub(super) time: Time,
     pub(super) duplicate: bool,
-}
-
-#[derive(Serialize)]
-struct AckLine<'a> {
-    room: &'a str,
-    epoch: u64,
-    offset: u64,
-    time: u64,
-    duplicate: bool,
-}
-
-#[derive(Serialize)]
-struct RecordLine<'a> {
-    room: &'a str,
-    epoch: u64,
-    offset: u64,
-    time: u64,
-    sender: &'a str,
-    #[serde(serialize_with = "kind")]
-    kind: Kind,
-    refers: Option<u64>,
-    producer: String,
-    id: u64,
-    #[serde(flatten)]
-    payload: Payload<'a>,
-}
-
-/// One field, whose name says what it holds.
-#[derive(Serialize)]
-enum Payload<'a> {
-    #[serde(rename = "payload")]
-    Text(&'a str),
-    #[serde(rename = "payload")]
-    Json(Box<RawValue>),
-    #[serde(rename = "payload_base64")]
-    Bytes(String),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum EventLine<'a> {
-    Gap {
-        room: &'a str,
-        from: u64,
-        to: u64,
-        reason: &'static str,
-    },
-    Reset {
-        room: &'a str,
-        epoch: u64,
-        valid_to: u64,
-        head: u64,
-    },
-    /// `members` is null where only the count is known.
-    Presence {
-        room: &'a str,
-        count: u64,
-        members: Option<BTreeMap<&'a str, u32>>,
-    },
-}
-
-fn kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-    match kind.name() {
-        Some(name) => serializer.serialize_str(name),
-        None => serializer.serialize_u8(kind.0),
-    }
-}
-
-impl<'a> Payload<'a> {
-    fn new(record: &'a Record) -> Self {
-        let text = std::str::from_utf8(&record.payload).ok();
-        // Nobody has checked that the payload is what its format says; what is not goes out as bytes.
-        match (record.format, text) {
-            (Format::Text, Some(text)) => Self::Text(text),
-            (Format::Json, Some(text)) => one_line(text).map_or_else(|| Self::Bytes(base64(record)), Self::Json),
-            _ => Self::Bytes(base64(record)),
-        }
-    }
-}
-
-/// The document as it is, so that its numbers and the order of its keys stay, but on one line. A line break in JSON is
-/// always between tokens.
-fn one_line(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.trim().replace(['\n', '\r'], " ")).ok()
-}
-
-fn base64(record: &Record) -> String {
-    BASE64_STANDARD.encode(&record.payload)
 }
 
 /// Writes lines of one form.
@@ -128,9 +33,7 @@ impl<W: Write> Output<W> {
     pub(super) fn ack(&mut self, room: &RoomName, acked: Acked) -> io::Result<()> {
         let Acked { epoch, offset, time, duplicate } = acked;
         if self.json {
-            let line =
-                AckLine { room: room.as_str(), epoch: epoch.get(), offset: offset.get(), time: time.get(), duplicate };
-            return self.line(&line);
+            return self.line(&json::Ack::new(room, epoch, offset, time, duplicate));
         }
         let note = if duplicate { "  (was there already)" } else { "" };
         writeln!(self.out, "{room}  {epoch}-{offset}  {}{note}", time::rfc3339(time))
@@ -140,18 +43,7 @@ impl<W: Write> Output<W> {
         if !self.json {
             return self.human_record(record);
         }
-        self.line(&RecordLine {
-            room: room.as_str(),
-            epoch: epoch.get(),
-            offset: record.offset.get(),
-            time: record.time.get(),
-            sender: record.sender.as_str(),
-            kind: record.kind,
-            refers: record.refers.map(Offset::get),
-            producer: record.producer.0.iter().map(|byte| format!("{byte:02x}")).collect(),
-            id: record.id,
-            payload: Payload::new(record),
-        })
+        self.line(&json::Record::new(room, epoch, record))
     }
 
     /// `12  2026-11-22T14:54:49.123Z  alice  hello`, with a word for what is not a message.
@@ -174,25 +66,19 @@ impl<W: Write> Output<W> {
     }
 
     pub(super) fn gap(&mut self, room: &RoomName, gap: &Gap) -> io::Result<()> {
-        let reason = match gap.reason {
-            GapReason::Retention => "retention",
-            GapReason::Skipped => "skipped",
-            GapReason::Lost => "lost",
-        };
         if self.json {
-            let (from, to) = (gap.from.get(), gap.to.get());
-            return self.line(&EventLine::Gap { room: room.as_str(), from, to, reason });
+            return self.line(&json::Event::gap(room, gap));
         }
+        let reason = json::reason(gap.reason);
         let Gap { from, to, .. } = gap;
         writeln!(self.out, "gap: records {from} to {to} of {room} will not come ({reason})")
     }
 
     pub(super) fn reset(&mut self, room: &RoomName, reset: &Reset) -> io::Result<()> {
-        let Reset { epoch, valid_to, head } = reset;
         if self.json {
-            let (epoch, valid_to, head) = (epoch.get(), valid_to.get(), head.get());
-            return self.line(&EventLine::Reset { room: room.as_str(), epoch, valid_to, head });
+            return self.line(&json::Event::reset(room, reset));
         }
+        let Reset { epoch, valid_to, head } = reset;
         writeln!(
             self.out,
             "reset: {room} goes on in epoch {epoch}; what came behind record {valid_to} does not hold, the head is {head}"
@@ -205,7 +91,7 @@ impl<W: Write> Output<W> {
             let members = members
                 .as_ref()
                 .map(|members| members.iter().map(|(user, sessions)| (user.as_str(), *sessions)).collect());
-            return self.line(&EventLine::Presence { room: room.as_str(), count: *count, members });
+            return self.line(&json::Event::Presence { room: room.as_str(), count: *count, members });
         }
         writeln!(self.out, "presence: {count} in {room}")
     }
@@ -230,7 +116,7 @@ fn shown(record: &Record) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use bytes::Bytes;
-    use loquic_wire::{Flags, ProducerTag, UserName};
+    use loquic_wire::{Flags, ProducerTag, UserName, join::GapReason};
 
     use super::*;
 

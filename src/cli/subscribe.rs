@@ -14,8 +14,8 @@ use super::{
     connect::{self, Connect},
     logging::Logging,
     output::Output,
-    start,
 };
+use crate::notation::start;
 
 /// Print the records of a room as they come.
 ///

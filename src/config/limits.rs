@@ -105,6 +105,42 @@ pub const PAGE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Entries of the demo page's directory that are looked through for a request; a file past them is not served.
 pub const PAGE_FILES_MAX: usize = 1_024;
 
+/// Records in one batch of the HTTP API; more are answered with 413.
+pub const HTTP_BATCH_RECORDS_MAX: usize = 1_000;
+
+/// Bytes of one batch of the HTTP API; more are answered with 413. Held until it is answered, so this much for each
+/// connection at worst.
+pub const HTTP_BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(HTTP_BATCH_BYTES_MAX < INBOX_BYTES_MAX && HTTP_BATCH_RECORDS_MAX <= IN_FLIGHT_MAX as usize);
+
+/// Records of one history answer unless its request says otherwise.
+pub const HTTP_RECORDS_DEFAULT: u32 = 100;
+
+/// Rooms of one list; a higher limit is cut to it and `more` says so.
+pub const LIST_ROOMS_MAX: usize = 1_000;
+
+/// Rooms of one list unless its request says otherwise.
+pub const HTTP_ROOMS_DEFAULT: u32 = 100;
+
+/// Bytes of an `Idempotency-Key`.
+pub const HTTP_IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// How often an append by HTTP is begun again when somebody else with the same producer got in between.
+pub const APPEND_ATTEMPTS_MAX: u32 = 32;
+
+/// Event streams (SSE) of a node at once; one more is answered with 503. A page each, and a connection, of which
+/// `HTTP_CONNECTIONS_MAX` leaves some for other requests.
+pub const EVENT_STREAMS_MAX: usize = 192;
+
+const _: () = assert!(EVENT_STREAMS_MAX < HTTP_CONNECTIONS_MAX);
+
+/// How often an event stream on which nothing happens says that it is alive: shorter than proxies wait for bytes.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long a client of an event stream is told to wait before it comes back after the stream has ended.
+pub const EVENT_STREAM_RETRY: Duration = Duration::from_secs(1);
+
 // Certificates ------------------------------------------------------------------------------------------------------
 
 /// How often the node looks whether its development certificate has to be followed by the next one. Short beside the

@@ -179,6 +179,8 @@ sections! {
         /// Connections to one HTTP address; more wait until one is closed. At most 40 KB each, and with TLS 80 KB.
         /// What has become a WebSocket is counted as a session instead.
         http_connections_max: usize = Count(limits::HTTP_CONNECTIONS_MAX, 1..=100_000);
+        /// Event streams (SSE) at once, each on a connection of its own: leave some of those for other requests.
+        event_streams_max: usize = Count(limits::EVENT_STREAMS_MAX, 0..=100_000);
     }
 
     /// How long the server waits.
@@ -194,9 +196,11 @@ sections! {
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
         /// For a user whose connection was lost to come back; then they are not in the room any more.
         presence: Duration = Span(limits::PRESENCE_GRACE, Duration::ZERO..=HOUR);
-        /// For an HTTP client to finish the handshake of TLS, to send the head of a request, the next one included, and
-        /// to take some of an answer, or of what comes over a WebSocket.
+        /// For an HTTP client to finish the handshake of TLS, to send the head of a request, the next one included, then
+        /// its body, and to take some of an answer, or of what comes over a WebSocket.
         http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
+        /// How often an event stream (SSE) on which nothing happens says that it is alive.
+        keep_alive: Duration = Span(limits::KEEP_ALIVE_INTERVAL, SECOND..=HOUR);
         /// For sessions to leave when the server is asked to stop.
         drain: Duration = Span(limits::DRAIN_TIMEOUT, Duration::ZERO..=HOUR);
     }

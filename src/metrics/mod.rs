@@ -35,6 +35,8 @@ pub struct Metrics {
     /// The rooms and their journal.
     rooms: Rooms,
     ports: Ports,
+    /// The HTTP API.
+    api: Arc<api::Api>,
     process: Process,
 }
 
@@ -50,8 +52,14 @@ pub struct Ports {
 
 impl Metrics {
     /// Metrics of these parts of a process that started then.
-    pub fn new(started: SystemTime, sessions: Arc<session::Shared>, rooms: Rooms, ports: Ports) -> Self {
-        Self { sessions, rooms, ports, process: Process::new(started) }
+    pub fn new(
+        started: SystemTime,
+        sessions: Arc<session::Shared>,
+        rooms: Rooms,
+        ports: Ports,
+        api: Arc<api::Api>,
+    ) -> Self {
+        Self { sessions, rooms, ports, api, process: Process::new(started) }
     }
 
     /// All of them as they are now.
@@ -68,6 +76,7 @@ impl Metrics {
         self.write_rooms(&mut text);
         self.write_journal(&mut text);
         self.write_http(&mut text);
+        self.write_api(&mut text);
         self.process.write(&mut text);
         text.finish()
     }
@@ -293,6 +302,23 @@ impl Metrics {
             "HTTP connections done with, by listener.",
             "listener",
             by_listener(api::Listener::closed),
+        );
+    }
+
+    fn write_api(&self, text: &mut Text) {
+        let stats = self.api.stats();
+        text.counters_by_two(
+            "loquic_http_requests_total",
+            "Requests below /v1, by what they are for and by the class of the answer's status.",
+            ("request", "status"),
+            stats.requests(),
+        );
+        text.counter("loquic_event_streams_opened_total", "Event streams (SSE) begun.", stats.streams_opened());
+        text.counter("loquic_event_streams_closed_total", "Event streams done with.", stats.streams_closed());
+        text.counter(
+            "loquic_event_streams_records_total",
+            "Records written to event streams.",
+            stats.records_delivered(),
         );
     }
 }

@@ -28,6 +28,18 @@ impl Text {
         values.into_iter().for_each(|(of, value)| self.sample(name, &[(label, of)], value));
     }
 
+    /// Such numbers, one for each pair of values of two labels.
+    pub(super) fn counters_by_two<'a, V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        (first, second): (&str, &str),
+        values: impl IntoIterator<Item = (&'a str, &'a str, V)>,
+    ) {
+        self.head(name, "counter", help);
+        values.into_iter().for_each(|(a, b, value)| self.sample(name, &[(first, a), (second, b)], value));
+    }
+
     /// A number that rises and falls.
     pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, "gauge", help);

@@ -4,12 +4,14 @@
 //! What orders and stores is the journal's thread, which owns all state ([`machine`]) and changes it by the pure
 //! function in [`apply`]. The two meet in the room's view and in the [`inbox`].
 
+mod append;
 mod apply;
 mod duplicates;
 mod ephemerals;
 mod floor;
 mod forget;
 mod inbox;
+mod list;
 mod live;
 mod machine;
 mod publisher;
@@ -37,15 +39,17 @@ use tracing::error;
 
 pub use self::{
     ephemerals::Said,
+    list::Listed,
     live::{Answer, Room, Status},
     publisher::Publisher,
-    reader::{Event, Interrupt, Reader},
+    reader::{Event, Interrupt, Reader, records},
     scan::Scan,
     watch::Watcher,
 };
 pub use crate::{journal::RoomKey, log::rows::ProducerKey};
 
 use self::{
+    append::Turns,
     inbox::{Inbox, Request, Waiting},
     live::Tails,
     machine::Machine,
@@ -57,10 +61,7 @@ use crate::{
         self,
         local::{self, Ended, Local},
     },
-    log::{
-        self, MarkFile, Store, StoreError, keys,
-        rows::{Policy, RoomRow},
-    },
+    log::{MarkFile, Store, StoreError, rows::Policy},
 };
 
 /// Why a room cannot be had.
@@ -122,6 +123,7 @@ pub(crate) struct Context {
     store: Arc<dyn Store>,
     tails: Tails,
     watches: Watches,
+    append_turns: Turns,
     policies: Vec<(RoomPattern, Policy)>,
     payload_bytes_max: usize,
     inbox_bytes_max: usize,
@@ -165,6 +167,7 @@ impl Rooms {
             store: store.clone(),
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
+            append_turns: Turns::default(),
             policies: options.policies,
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,
@@ -225,7 +228,10 @@ impl Rooms {
     async fn watch_prefix(&self, tenant: &TenantName, prefix: &Arc<str>) -> Result<Watcher, Refusal> {
         let watcher = self.context.watches.add(tenant.clone(), Selector::Prefix(prefix.clone()));
         let (context, tenant, text) = (self.context.clone(), tenant.clone(), prefix.clone());
-        let listed = tokio::task::spawn_blocking(move || list(&*context.store, &tenant, &text)).await;
+        let listed = tokio::task::spawn_blocking(move || {
+            list::list(&*context.store, &tenant, &text, None, limits::WATCH_ROOMS_MAX + 1)
+        })
+        .await;
         let rooms = match listed {
             Ok(Ok(rooms)) => rooms,
             failed => {
@@ -238,8 +244,8 @@ impl Rooms {
             return Err(Refusal { code: Code::FLOW_CONTROL, message });
         }
         for (key, row) in rooms {
-            let epoch = row.lineage.last().map_or(loquic_wire::Epoch::ZERO, |stretch| stretch.epoch);
-            watcher.note(&key.room, epoch, row.head);
+            let status = list::status(&row);
+            watcher.note(&key.room, status.epoch, status.head);
         }
         Ok(watcher)
     }
@@ -274,19 +280,6 @@ impl Room {
     pub fn scan(self: &Arc<Self>, range: Range, limit: u32) -> Scan {
         Scan::new(self.clone(), range, limit)
     }
-}
-
-fn list(store: &dyn Store, tenant: &TenantName, prefix: &str) -> Result<Vec<(RoomKey, RoomRow)>, StoreError> {
-    let (from, until) = keys::rooms(tenant, prefix);
-    let mut rooms = Vec::new();
-    store.scan(log::Space::Meta, &from, &until, &mut |key, value| {
-        let named = keys::parse_room(key).map(|(tenant, room)| RoomKey { tenant, room });
-        if let (Some(key), Ok(row)) = (named, log::rows::decode(value.to_vec())) {
-            rooms.push((key, row));
-        }
-        if rooms.len() > limits::WATCH_ROOMS_MAX { log::Next::Stop } else { log::Next::Continue }
-    })?;
-    Ok(rooms)
 }
 
 /// Whether the store came back with less than had been synced: that must not go unnoticed.

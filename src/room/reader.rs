@@ -11,7 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Offset, Time,
+    Code, Offset, Record, Time,
+    coding::{self, Decode},
+    frame,
     join::{CaughtUp, From, Gap, GapReason, Mode, Reset},
 };
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -75,6 +77,25 @@ impl Interrupt {
     fn count(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
+}
+
+/// The records in the frames of [`Event::Records`]. An error is a fault of the store or of ours: they were encoded
+/// here.
+pub fn records(frames: &[Bytes]) -> Result<Vec<Record>, Code> {
+    let mut records = Vec::new();
+    for frames in frames {
+        let mut rest = frames.clone();
+        while !rest.is_empty() {
+            let sizes = frame::header(&rest).ok().flatten();
+            let Some((header, body)) = sizes.filter(|(header, body)| header + body <= rest.len()) else {
+                return Err(Code::LOG_CORRUPT);
+            };
+            let mut frame = rest.split_to(header + body);
+            let body = &mut coding::Reader::new(frame.split_off(header));
+            records.push(Record::decode(body).map_err(|_| Code::LOG_CORRUPT)?);
+        }
+    }
+    Ok(records)
 }
 
 /// A subscription.

@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    api::{self, Addresses, Info, Listener, Page, Router},
+    api::{self, Addresses, Api, Info, Listener, Page, Router},
     config::{
         Config,
         certs::{CertError, Identity},
@@ -156,11 +156,12 @@ impl Server {
         }
         let websockets = Acceptor::new(options::websocket(&config), Sessions(sessions.clone()));
         let ports = Ports { endpoints: endpoints.clone(), listeners: http.named(), websockets: websockets.clone() };
-        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), ports);
-        let status = Arc::new(Status::new(metrics, rooms.clone()));
         let info = Arc::new(Info::new(config.node.clone(), &http.addresses(&endpoints), &config.advertise));
         info.set_certificate_hashes(hashes);
-        http.start(api::api(info.clone(), websockets.clone()), page, status.clone());
+        let api = Api::new(sessions.clone(), info.clone(), options::api(&config));
+        let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), ports, api.clone());
+        let status = Arc::new(Status::new(metrics, rooms.clone()));
+        http.start(api::api(api, websockets.clone()), page, status.clone());
         let mut renewal = JoinSet::new();
         renewal.spawn(renewal::run(config.identity.clone(), certificates, info));
         let drain_timeout = config.timeouts.drain;

@@ -68,6 +68,17 @@ pub(super) fn http(config: &Config) -> api::Options {
     api::Options { connections_max: config.limits.http_connections_max, timeout: config.timeouts.http }
 }
 
+/// What the HTTP API needs to know.
+pub(super) fn api(config: &Config) -> api::ApiOptions {
+    api::ApiOptions {
+        origins: config.origins.clone(),
+        payload_bytes_max: config.limits.payload_bytes_max,
+        body_timeout: config.timeouts.http,
+        event_streams_max: config.limits.event_streams_max,
+        keep_alive: config.timeouts.keep_alive,
+    }
+}
+
 /// What sessions need to know.
 pub(super) fn session(config: &Config) -> session::Config {
     let mut options = session::Config {

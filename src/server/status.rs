@@ -46,7 +46,7 @@ impl ops::Node for Status {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use bytes::Bytes;
     use loquic_wire::{
@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::ops::Node,
+        api::{Addresses, Api, ApiOptions, Info, ops::Node},
+        config::Advertise,
         log::{Memory, StoreError},
         metrics::Ports,
         room::{Options, ProducerKey, RoomKey, testing},
@@ -71,15 +72,21 @@ mod tests {
         let store = Arc::new(Memory::default());
         let (rooms, journal) = testing::rooms_over(store.clone(), Options::default());
         let sessions = session::Shared::new(rooms.clone(), DANGER_ADMIT_EVERYBODY, session::Config::default());
-        let options = websocket::Options {
-            connect_timeout: std::time::Duration::ZERO,
-            idle_timeout: std::time::Duration::ZERO,
-            origins: Vec::new(),
-        };
+        let options =
+            websocket::Options { connect_timeout: Duration::ZERO, idle_timeout: Duration::ZERO, origins: Vec::new() };
         let websockets = websocket::Acceptor::new(options, Sessions(sessions.clone()));
         let ports = Ports { endpoints: Vec::new(), listeners: Vec::new(), websockets };
-        let status =
-            Status::new(Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), ports), rooms.clone());
+        let info = Arc::new(Info::new("n1".into(), &Addresses::default(), &Advertise::default()));
+        let options = ApiOptions {
+            origins: Vec::new(),
+            payload_bytes_max: 1,
+            body_timeout: Duration::ZERO,
+            event_streams_max: 0,
+            keep_alive: Duration::from_secs(1),
+        };
+        let api = Api::new(sessions.clone(), info, options);
+        let metrics = Metrics::new(std::time::SystemTime::now(), sessions, rooms.clone(), ports, api);
+        let status = Status::new(metrics, rooms.clone());
         let key = RoomKey { tenant: "main".parse().unwrap(), room: "room".parse().unwrap() };
         let room = rooms.attach(&key).await.unwrap();
         let producer = ProducerKey { user: "ann".parse().unwrap(), producer: ProducerId([1; 16]) };

@@ -184,13 +184,7 @@ pub(super) async fn admit<L: Link>(shared: &Shared, link: &L, hello: &Hello) -> 
         let message = format!("this server speaks version {VERSION}");
         return Err(Refusal { code: Code::UNSUPPORTED_VERSION, message });
     }
-    authenticate(shared, link, &hello.auth).await
-}
-
-async fn authenticate<L: Link>(shared: &Shared, link: &L, auth: &Auth) -> Result<Admission, Refusal> {
-    let admission = shared.authenticator.authenticate(auth, link.peer());
-    let slow = |_| Err(Refusal { code: Code::INTERNAL, message: "authentication took too long".to_owned() });
-    timeout(shared.config.hello_timeout, admission).await.unwrap_or_else(slow)
+    shared.authenticate(&hello.auth, link.peer()).await
 }
 
 /// Answers a request, in a task of its own.
@@ -216,7 +210,7 @@ async fn peek<L: Link>(context: &Context<L>, peek: Peek) -> Peeked {
 
 /// Takes a new token of the same principal; another principal's ends the session.
 async fn refresh<L: Link>(context: &Context<L>, link: &L, refresh: Refresh) -> Result<Refreshed, Refusal> {
-    let admission = authenticate(&context.shared, link, &Auth::Bearer { token: refresh.token }).await?;
+    let admission = context.shared.authenticate(&Auth::Bearer { token: refresh.token }, link.peer()).await?;
     if admission.principal != context.principal {
         let message = "the token is another principal's".to_owned();
         return Err(Refusal { code: Code::PRINCIPAL_CHANGED, message });

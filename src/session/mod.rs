@@ -38,12 +38,12 @@ use self::{
     context::Context,
     control::{Answer, Control, Told, Unwritable},
     expiry::{Due, Expiry},
-    shared::{Place, now},
+    shared::Place,
     state::{Fault, First, Purpose, Sort, State},
     stream::{Ending, Stream, conclude, refused, write},
 };
 pub use self::{
-    shared::{Config, Drain, Shared},
+    shared::{Config, Drain, Shared, now},
     stats::{ByTransport, Counter, Stats, Tally},
 };
 use crate::{

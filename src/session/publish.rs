@@ -4,7 +4,7 @@ use bytes::Bytes;
 use loquic_wire::{
     Code, Frame, RoomName,
     frame::put_frame,
-    publish::{Duplicate, Open, Opened, Publish},
+    publish::{Open, Opened, Publish},
 };
 
 use super::{
@@ -73,7 +73,7 @@ async fn run<L: Link>(
             read = frames.read(&mut pieces, |frame| batch.take(frame)), if may_read => {
                 is_read = handle_read(read)?;
                 let publishes = batch.finish()?;
-                stats.publishes.add(publishes.len() as u64);
+                stats.note_publishes(publishes.len());
                 if !publishes.is_empty() {
                     // A new token may allow less than that with which the stream was opened.
                     context.check(Action::Publish, room)?;
@@ -123,25 +123,11 @@ impl Batch {
 fn encode(stats: &Stats, answers: &[Answer]) -> Bytes {
     let mut out = Vec::with_capacity(32 * answers.len());
     for answer in answers {
+        stats.note_answer(answer);
         match answer {
-            Answer::Ack(ack) => {
-                stats.acks.increment();
-                if ack.duplicate != Duplicate::No {
-                    stats.duplicates.increment();
-                }
-                put_frame(&mut out, ack);
-            }
-            Answer::AckRun(run) => {
-                stats.acks.add(run.count.into());
-                put_frame(&mut out, run);
-            }
-            Answer::Nack(nack) => {
-                stats.nacks.increment();
-                if nack.code == Code::OVERLOADED {
-                    stats.overloaded.increment();
-                }
-                put_frame(&mut out, nack);
-            }
+            Answer::Ack(ack) => put_frame(&mut out, ack),
+            Answer::AckRun(run) => put_frame(&mut out, run),
+            Answer::Nack(nack) => put_frame(&mut out, nack),
         }
     }
     out.into()

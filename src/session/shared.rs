@@ -1,6 +1,7 @@
 //! What all sessions of a node share: the rooms, who is admitted, how many there are, whether the node is draining.
 
 use std::{
+    net::SocketAddr,
     ops::RangeInclusive,
     sync::{
         Arc,
@@ -9,19 +10,27 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use loquic_wire::{Code, SessionId, Time, control::SessionLimits, limits::PAYLOAD_BYTES_MAX_DEFAULT};
+use loquic_wire::{
+    Code, SessionId, Time,
+    control::{Auth, SessionLimits},
+    limits::PAYLOAD_BYTES_MAX_DEFAULT,
+};
 use rustls::crypto::SecureRandom;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
-use super::{auth::Authenticator, stats::Stats, window::Windows};
+use super::{
+    auth::{Admission, Authenticator},
+    stats::Stats,
+    window::Windows,
+};
 use crate::{
     config::limits,
     presence::{self, Presence},
-    room::Rooms,
+    room::{Refusal, Rooms},
     transport::tls,
 };
 
@@ -159,7 +168,20 @@ impl Shared {
         }
     }
 
-    pub(super) fn drain_watch(&self) -> watch::Receiver<Option<Drain>> {
+    /// The rooms, for those who come without a session.
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Who the client at `peer` is, or why it is not admitted.
+    pub async fn authenticate(&self, auth: &Auth, peer: SocketAddr) -> Result<Admission, Refusal> {
+        let admission = self.authenticator.authenticate(auth, peer);
+        let slow = |_| Err(Refusal { code: Code::INTERNAL, message: "authentication took too long".to_owned() });
+        timeout(self.config.hello_timeout, admission).await.unwrap_or_else(slow)
+    }
+
+    /// What becomes `Some` when the node begins to go away.
+    pub fn drain_watch(&self) -> watch::Receiver<Option<Drain>> {
         self.drain.subscribe()
     }
 
@@ -199,7 +221,7 @@ fn take(count: &AtomicUsize, max: usize) -> bool {
 }
 
 /// The node's clock. What orders records is the partition's, not this.
-pub(super) fn now() -> Time {
+pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::saturating(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use loquic_wire::{Code, publish::Duplicate};
 use parking_lot::Mutex;
+
+use crate::room::Answer;
 
 /// A number that rises.
 #[derive(Debug, Default)]
@@ -105,4 +108,30 @@ pub struct Stats {
     pub ephemerals_dropped: Counter,
     /// Ephemerals sent to subscribers, by datagram or stream.
     pub ephemerals_delivered: Counter,
+}
+
+impl Stats {
+    /// Publishes were taken, over whatever transport.
+    pub fn note_publishes(&self, count: usize) {
+        self.publishes.add(count as u64);
+    }
+
+    /// Some of them were answered.
+    pub fn note_answer(&self, answer: &Answer) {
+        match answer {
+            Answer::Ack(ack) => {
+                self.acks.increment();
+                if ack.duplicate != Duplicate::No {
+                    self.duplicates.increment();
+                }
+            }
+            Answer::AckRun(run) => self.acks.add(run.count.into()),
+            Answer::Nack(nack) => {
+                self.nacks.increment();
+                if nack.code == Code::OVERLOADED {
+                    self.overloaded.increment();
+                }
+            }
+        }
+    }
 }

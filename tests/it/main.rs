@@ -12,6 +12,7 @@ mod client;
 mod ephemerals;
 mod http;
 mod http3;
+mod http_api;
 mod operator;
 mod presence;
 mod raw;

@@ -92,6 +92,8 @@ codes! {
     3015 STREAM_TIMEOUT "stream_timeout",
     /// The HTTP API has nothing at this path.
     3016 NOT_FOUND "not_found",
+    /// A request of the HTTP API is malformed: a header, a parameter or the body.
+    3020 BAD_REQUEST "bad_request",
 
     /// The first frame was not a `Hello`, or it did not come in time.
     4001 UNAUTHENTICATED "unauthenticated",

@@ -34,6 +34,7 @@ impl Node {
             store: store.clone(),
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
+            append_turns: Default::default(),
             policies: options.policies.clone(),
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,

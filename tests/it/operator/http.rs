@@ -136,7 +136,7 @@ async fn unknown_paths_and_methods_are_problems_with_a_code() {
     let node = site.start().await;
     let (http, ops) = (node.address("http"), node.address("ops"));
     for (address, path) in
-        [(http, "/v1"), (http, "/v1/rooms"), (http, "/v1/info/"), (http, "/nothing.js"), (ops, "/"), (ops, "/v1/info")]
+        [(http, "/v1"), (http, "/v1/room"), (http, "/v1/info/"), (http, "/nothing.js"), (ops, "/"), (ops, "/v1/info")]
     {
         get(address, path).await.is_problem(404, Code::NOT_FOUND.0);
     }

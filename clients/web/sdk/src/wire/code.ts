@@ -28,6 +28,7 @@ export const Code = {
   flow_control: 3014,
   stream_timeout: 3015,
   not_found: 3016,
+  bad_request: 3020,
   unauthenticated: 4001,
   bad_token: 4002,
   token_expired: 4003,

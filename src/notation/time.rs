@@ -4,7 +4,7 @@ use loquic_wire::Time;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// RFC 3339 in UTC with milliseconds.
-pub(super) fn rfc3339(time: Time) -> String {
+pub fn rfc3339(time: Time) -> String {
     let Ok(utc) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.get()) * 1_000_000) else {
         return time.to_string();
     };
@@ -14,7 +14,7 @@ pub(super) fn rfc3339(time: Time) -> String {
 }
 
 /// Reads RFC 3339, with any time zone.
-pub(super) fn parse_rfc3339(text: &str) -> Option<Time> {
+pub fn parse_rfc3339(text: &str) -> Option<Time> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Time::new(u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()?)
 }

@@ -1,11 +1,11 @@
-//! `--from`: where a subscription starts.
+//! Where a subscription starts: `--from` and `?from=`.
 
 use loquic_wire::{Offset, Position, join::From};
 
 use super::time;
 
 /// Reads `oldest`, `live`, `OFFSET`, `EPOCH-OFFSET`, `last:N` or `at:RFC3339`.
-pub(super) fn parse(text: &str) -> Result<From, String> {
+pub fn parse(text: &str) -> Result<From, String> {
     let error = || {
         format!(
             "{text:?} is no place to start; it is one of oldest, live, OFFSET (with that record), EPOCH-OFFSET (behind \
