@@ -8,6 +8,7 @@ mod info;
 mod listener;
 pub mod ops;
 mod page;
+mod policy;
 mod problem;
 
 use std::sync::Arc;
@@ -30,36 +31,30 @@ pub use self::{
 
 use self::problem::Problem;
 
-/// What a page from here may do: use its own files, and connect to a node, which for WebTransport is `https:` and need
-/// not be this one.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    font-src 'self'; manifest-src 'self'; connect-src 'self' https:; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
-
 /// What the plain HTTP port serves: the API below `/v1`, and the page at everything else.
 pub fn router(info: Arc<Info>, page: Page) -> Router {
+    let policy = policy::header(info.addresses());
     let router = Router::new()
         .route("/v1/info", get(info::get))
         .method_not_allowed_fallback(bad_method)
         .with_state(info)
         .fallback_service(page::get.with_state(Arc::new(page)));
-    guard(router)
+    guard(router, policy)
 }
 
 /// What holds for every request and answer of a port that is for this machine alone.
-fn guard(router: Router) -> Router {
-    router.layer(middleware::from_fn(host::check)).layer(middleware::map_response(harden))
+fn guard(router: Router, policy: HeaderValue) -> Router {
+    let harden = middleware::map_response(move |response| harden(response, policy.clone()));
+    router.layer(middleware::from_fn(host::check)).layer(harden)
 }
 
-async fn harden(mut response: Response) -> Response {
+async fn harden(mut response: Response, policy: HeaderValue) -> Response {
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().extend(headers);
     response
 }
 
