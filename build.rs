@@ -1,4 +1,5 @@
-//! Puts the demo page, if Vite has built it, into the binary: a list of its files for `src/api/page.rs`.
+//! Puts the demo page into the binary, if Vite has built it and the feature `demo` is on: a list of its files for
+//! `src/api/page.rs`. Without it there is a plain page, so nobody needs Node.js to build the server.
 
 use std::{
     env, fs,
@@ -18,7 +19,9 @@ fn main() -> io::Result<()> {
     // checkout that cannot be written only pays for that.
     let _ = fs::create_dir_all(&page);
     let mut files = Vec::new();
-    walk(&page, &mut files)?;
+    if env::var_os("CARGO_FEATURE_DEMO").is_some() {
+        walk(&page, &mut files)?;
+    }
     files.sort();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("page_files.rs");
     let mut list = fs::File::create(out)?;

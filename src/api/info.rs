@@ -96,6 +96,11 @@ impl Info {
         self.certificate_hashes.read().clone()
     }
 
+    /// Every address a page may be told to connect to.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.transports.webtransport.iter().chain(&self.transports.websocket).map(String::as_str)
+    }
+
     fn body(&self) -> Vec<u8> {
         let body = Body {
             version: env!("CARGO_PKG_VERSION"),

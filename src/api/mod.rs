@@ -15,6 +15,7 @@ pub mod ops;
 mod origin;
 mod page;
 mod payload;
+mod policy;
 mod problem;
 mod publish;
 mod request;
@@ -46,12 +47,6 @@ pub use self::{
 use self::problem::Problem;
 use crate::transport::websocket::Acceptor;
 
-/// What a page from here may do: use its own files, and connect to a node, which for WebTransport is `https:` and need
-/// not be this one.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    font-src 'self'; manifest-src 'self'; connect-src 'self' https: wss:; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
-
 /// The API below `/v1`, the same on every port.
 pub fn api(api: Arc<Api>, websockets: Arc<Acceptor>) -> Router {
     let websocket = get(websocket::get).fallback(bad_method);
@@ -59,29 +54,32 @@ pub fn api(api: Arc<Api>, websockets: Arc<Acceptor>) -> Router {
 }
 
 /// What the plain HTTP port serves: the API, and the page at everything else.
-pub fn local(api: Router, page: Page) -> Router {
-    guard(api.fallback_service(page::get.with_state(Arc::new(page))))
+pub fn local(api: Router, info: &Info, page: Page) -> Router {
+    let page = page::get.with_state(Arc::new(page));
+    guard(api.fallback_service(page), policy::header(info.addresses()))
 }
 
 /// What the HTTPS port serves: the API.
 pub fn public(api: Router) -> Router {
-    api.fallback(not_found).layer(middleware::map_response(harden))
+    hardened(api.fallback(not_found), policy::header([]))
 }
 
 /// What holds for every request and answer of a port that is for this machine alone.
-fn guard(router: Router) -> Router {
-    router.layer(middleware::from_fn(host::check)).layer(middleware::map_response(harden))
+fn guard(router: Router, policy: HeaderValue) -> Router {
+    hardened(router.layer(middleware::from_fn(host::check)), policy)
 }
 
-async fn harden(mut response: Response) -> Response {
+fn hardened(router: Router, policy: HeaderValue) -> Router {
+    router.layer(middleware::map_response(move |response| harden(response, policy.clone())))
+}
+
+async fn harden(mut response: Response, policy: HeaderValue) -> Response {
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().extend(headers);
     response
 }
 

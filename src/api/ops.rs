@@ -28,7 +28,7 @@ pub fn router(node: Arc<dyn Node>) -> Router {
         .method_not_allowed_fallback(super::bad_method)
         .fallback(super::not_found)
         .with_state(node);
-    super::guard(router)
+    super::guard(router, super::policy::header([]))
 }
 
 async fn metrics(State(node): State<Arc<dyn Node>>) -> Response {

@@ -26,13 +26,8 @@ const BUILT_IN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_file
 /// What a browser gets at `/`.
 const INDEX: &str = "index.html";
 
-const NOT_BUILT: &str = "\
-This binary was built without the demo page. To have it, with Node.js installed:
-
-    cd clients/web && npm ci && npm run build
-
-and then build the server again, or start it with --demo-dir clients/web/demo/dist. GET /v1/info works without it.
-";
+/// What a browser gets there if the page was not built: what this is, and how to have the page.
+const PLAIN: &str = include_str!("plain.html");
 
 /// Where the page comes from.
 #[derive(Debug, Clone)]
@@ -113,7 +108,7 @@ pub(super) async fn get(State(page): State<Arc<Page>>, request: Request) -> Resp
             Problem::bad_method(request.method().as_str(), &path).into_response()
         }
         Some(file) => (headers(content_type), file).into_response(),
-        None if is_index => (StatusCode::NOT_FOUND, headers("text/plain; charset=utf-8"), NOT_BUILT).into_response(),
+        None if is_index => (headers("text/html; charset=utf-8"), PLAIN).into_response(),
         None => Problem::not_found(&path).into_response(),
     }
 }

@@ -249,7 +249,7 @@ mod tests {
         for arguments in [
             &["a/b", "hi"][..],
             &["a", "hi", "--bytes", "--json-payload"],
-            &["a", "hi", "--transport", "websocket"],
+            &["a", "hi", "--transport", "pigeon"],
             &["a", "hi", "--name", "x", "--token", "y"],
         ] {
             let error = Cli::try_parse_from(["loquic", "pub"].iter().chain(arguments)).unwrap_err();

@@ -161,7 +161,7 @@ impl Server {
         let api = Api::new(sessions.clone(), info.clone(), options::api(&config));
         let metrics = Metrics::new(started, sessions.clone(), rooms.clone(), ports, api.clone());
         let status = Arc::new(Status::new(metrics, rooms.clone()));
-        http.start(api::api(api, websockets.clone()), page, status.clone());
+        http.start(api::api(api, websockets.clone()), &info, page, status.clone());
         let mut renewal = JoinSet::new();
         renewal.spawn(renewal::run(config.identity.clone(), certificates, info));
         let drain_timeout = config.timeouts.drain;
@@ -282,8 +282,8 @@ impl Http {
         }
     }
 
-    fn start(&mut self, api: Router, page: Page, status: Arc<Status>) {
-        let (public, local, ops) = (api::public(api.clone()), api::local(api, page), api::ops::router(status));
+    fn start(&mut self, api: Router, info: &Info, page: Page, status: Arc<Status>) {
+        let (public, local, ops) = (api::public(api.clone()), api::local(api, info, page), api::ops::router(status));
         let groups = [(&self.public, public), (&self.page, local), (&self.ops, ops)];
         for (listener, router) in groups.iter().flat_map(|(group, router)| group.iter().map(move |it| (it, router))) {
             let (sender, stopped) = oneshot::channel::<()>();

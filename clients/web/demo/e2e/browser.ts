@@ -51,6 +51,7 @@ export class Tab {
   }
 
   async send(text: string): Promise<void> {
+    await this.page.waitForSelector('#text', { timeout: WAIT_MS })
     await this.page.$eval(
       '#text',
       (field, text) => {
@@ -77,17 +78,35 @@ export class Tab {
 
   /** Waits for this many records, and until nothing waits for an answer. */
   async settled(count: number): Promise<void> {
-    const done = (count: number) =>
-      document.querySelectorAll('#records [data-offset]').length >= count &&
-      document.querySelectorAll('#records .pending').length === 0
+    const done = (count: number) => {
+      const { count: records, pending } = document.querySelector<HTMLElement>('#records')?.dataset ?? {}
+      return Number(records) >= count && pending === '0'
+    }
     await this.page.waitForFunction(done, { timeout: WAIT_MS, polling: 100 }, count)
   }
 
-  /** The rows that are shown, as `offset text`. */
-  rows(): Promise<string[]> {
-    return this.page.$$eval('#records [data-offset]', (rows) =>
-      rows.map((row) => `${(row as HTMLElement).dataset['offset']} ${row.querySelector('.text')?.textContent}`),
-    )
+  /**
+   * Every row of the list in its order, as `offset text`. Only what is in sight is in the document, so this scrolls
+   * from one end to the other.
+   */
+  async rows(): Promise<string[]> {
+    const rows = await this.page.evaluate(async () => {
+      const scroller = document.querySelector('#scroller') as HTMLElement
+      const painted = () => new Promise((resolve) => setTimeout(resolve, 50))
+      const found = new Map<string, string>()
+      for (let at = 0; ; at += scroller.clientHeight / 2) {
+        scroller.scrollTop = at
+        await painted()
+        for (const row of document.querySelectorAll<HTMLElement>('#records [data-offset]')) {
+          found.set(row.dataset['offset'] ?? '', row.querySelector('.text')?.textContent ?? '')
+        }
+        if (at + scroller.clientHeight >= scroller.scrollHeight) break
+      }
+      return [...found].map(([offset, text]) => `${offset} ${text}`)
+    })
+    const count = await this.page.$eval('#records', (list) => Number((list as HTMLElement).dataset['count']))
+    if (rows.length !== count) throw new Error(`the list has ${count} records and shows ${rows.length}`)
+    return rows
   }
 
   /** The states of what has no answer. */

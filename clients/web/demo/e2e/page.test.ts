@@ -154,10 +154,11 @@ async function measure(from: Tab, to: Tab, count: number): Promise<number[]> {
     const list = document.querySelector('#records') as Element
     new MutationObserver((changes) => {
       const now = performance.timeOrigin + performance.now()
-      for (const row of changes.flatMap(({ addedNodes }) => [...addedNodes] as Element[])) {
-        times.set(row.querySelector('.text')?.textContent ?? '', now)
+      for (const added of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+        const text = added instanceof Element ? added.querySelector('.text')?.textContent : undefined
+        if (text && !times.has(text)) times.set(text, now)
       }
-    }).observe(list, { childList: true })
+    }).observe(list, { childList: true, subtree: true })
     return times
   })
   const sent = await from.page.evaluate(async (count) => {

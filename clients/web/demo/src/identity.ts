@@ -2,47 +2,52 @@
 // and for the next tab as a suggestion.
 
 import type { From } from '@loquic/client'
-
-export interface Identity {
-  name: string
-  room: string
-}
+import { RECORDS_AT_FIRST } from './limits.ts'
 
 const NAME = 'loquic-demo/name'
 
-/** Records that are shown at first. */
-const RECORDS_SHOWN = 200
+export const LOBBY = 'chat:lobby'
 
-/** What this tab has entered before. */
-export function entered(): Identity | undefined {
-  const name = query('name') ?? sessionStorage.getItem(NAME)
-  const room = query('room')
-  return name && room ? { name, room } : undefined
+/** The name that this tab has entered with before. */
+export function entered(): string | undefined {
+  return query('name') ?? sessionStorage.getItem(NAME) ?? undefined
 }
 
-export function suggested(): Identity {
-  return {
-    name: query('name') ?? localStorage.getItem(NAME) ?? `guest-${Math.floor(Math.random() * 9000 + 1000)}`,
-    room: query('room') ?? 'chat:lobby',
-  }
+/** What the field of the name begins with. */
+export function suggested(): string {
+  return localStorage.getItem(NAME) ?? `guest-${Math.floor(Math.random() * 9000 + 1000)}`
 }
 
-export function remember({ name, room }: Identity): void {
+export function enter(name: string): void {
   sessionStorage.setItem(NAME, name)
   localStorage.setItem(NAME, name)
+}
+
+export function leave(): void {
+  sessionStorage.removeItem(NAME)
   const url = new URL(location.href)
-  url.searchParams.set('room', room)
+  url.searchParams.delete('name')
   history.replaceState(null, '', url)
 }
 
-export function forget(): void {
-  sessionStorage.removeItem(NAME)
-  location.assign(location.pathname)
+/** The room of the address. */
+export function roomOfAddress(): string {
+  return query('room') ?? LOBBY
 }
 
-/** `?from=oldest` shows everything. */
+/** Puts the room into the address; the page before can be gone back to. */
+export function showRoom(room: string): void {
+  if (query('room') === room) return
+  const url = new URL(location.href)
+  url.searchParams.set('room', room)
+  history.pushState(null, '', url)
+}
+
+/** `?from=oldest` reads everything, `?from=…` that many records. */
 export function start(): From {
-  return query('from') === 'oldest' ? { type: 'oldest' } : { type: 'last', count: RECORDS_SHOWN }
+  const from = query('from')
+  if (from === 'oldest') return { type: 'oldest' }
+  return { type: 'last', count: Number(from) || RECORDS_AT_FIRST }
 }
 
 function query(name: string): string | null {
