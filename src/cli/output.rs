@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use loquic_wire::{
-    Epoch, Format, Kind, Offset, Record, RoomName, Time,
+    Epoch, Flags, Format, Kind, Offset, Record, RoomName, Time,
     join::{Gap, GapReason, Reset},
 };
 use serde::{Serialize, Serializer};
@@ -44,6 +44,9 @@ struct RecordLine<'a> {
     refers: Option<u64>,
     producer: String,
     id: u64,
+    /// There only when it is true: the record was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    redacted: bool,
     #[serde(flatten)]
     payload: Payload<'a>,
 }
@@ -130,6 +133,7 @@ impl<W: Write> Output<W> {
             refers: record.refers.map(Offset::get),
             producer: record.producer.0.iter().map(|byte| format!("{byte:02x}")).collect(),
             id: record.id,
+            redacted: record.flags.contains(Flags::REDACTED),
             payload: Payload::new(record),
         })
     }
@@ -187,6 +191,9 @@ impl<W: Write> Output<W> {
 
 /// A payload for a terminal. Control characters are spelled out: a record must not move the cursor or ring a bell.
 fn shown(record: &Record) -> String {
+    if record.flags.contains(Flags::REDACTED) {
+        return "<deleted>".into();
+    }
     match std::str::from_utf8(&record.payload) {
         Ok(text) if record.format != Format::Bytes => {
             let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
@@ -199,7 +206,7 @@ fn shown(record: &Record) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use bytes::Bytes;
-    use loquic_wire::{Flags, ProducerTag, UserName};
+    use loquic_wire::{ProducerTag, UserName};
 
     use super::*;
 
@@ -288,6 +295,9 @@ pub(super) mod tests {
         text.kind = Kind::REACTION;
         text.refers = Some(Offset::FIRST);
         assert!(human(&text).contains("alice  [reaction] [about 1] ring"));
+        let redacted = record(Format::Json, "{}").redacted();
+        assert!(human(&redacted).ends_with("alice  <deleted>\n"));
+        assert!(json(&redacted).ends_with("\"id\":3,\"redacted\":true,\"payload_base64\":\"\"}\n"));
         assert!(human(&record(Format::Bytes, "hi")).ends_with("alice  <2 bytes>\n"));
     }
 

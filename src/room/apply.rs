@@ -4,6 +4,8 @@
 //! The state is not touched. [`Partition::install`] takes a delta over once it is written; dropping it instead is all
 //! that undoing takes.
 
+mod redact;
+
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
@@ -20,8 +22,8 @@ use crate::{
     },
 };
 
-/// What is known of a partition. Rooms and producers are looked up here only, so whoever applies a batch has brought
-/// those that it names into memory before.
+/// What is known of a partition. Rooms, producers and the chunks that deletes refer to are looked up here only, so
+/// whoever applies a batch has brought those that it names into memory before.
 #[derive(Debug, Clone, Default)]
 pub struct Partition {
     /// Its own row.
@@ -37,6 +39,8 @@ pub struct RoomState {
     pub row: Option<RoomRow>,
     /// The producers in memory.
     pub producers: HashMap<Arc<ProducerKey>, ProducerRow>,
+    /// By the offset that a delete refers to: the chunk that holds it, or why there is none to be had.
+    pub targets: HashMap<Offset, Result<Chunk, Code>>,
 }
 
 /// What a batch changes.
@@ -63,6 +67,8 @@ pub struct RoomDelta {
     pub producers: Vec<(Arc<ProducerKey>, ProducerRow)>,
     /// What is appended.
     pub chunks: Vec<NewChunk>,
+    /// Chunks in which something was redacted; each takes the place of the one at the same offsets.
+    pub rewritten: Vec<(Space, Chunk)>,
 }
 
 /// A chunk to be stored, and where its ids are.
@@ -143,6 +149,7 @@ struct Room<'a> {
     row: RoomRow,
     producers: Vec<(Arc<ProducerKey>, ProducerRow)>,
     chunks: Vec<NewChunk>,
+    rewritten: Vec<(Space, Chunk)>,
     open: Option<OpenChunk>,
     /// The only id with which a producer that the room does not know may start, as the batch has left it so far.
     pins: Vec<(Arc<ProducerKey>, u64)>,
@@ -225,6 +232,7 @@ impl<'a> Applying<'a> {
             row,
             producers: Vec::new(),
             chunks: Vec::new(),
+            rewritten: Vec::new(),
             open: None,
             pins: Vec::new(),
         };
@@ -259,22 +267,24 @@ impl Room<'_> {
             let refused = |code| Outcome::Refused { id, code, expected: expected.unwrap_or(id) };
             let outcome = match item {
                 Item::Refused { code, .. } => refused(*code),
-                Item::Publish(publish) if known.is_some_and(|row| id <= row.last_id) => Outcome::Known(publish.clone()),
-                Item::Publish(_) if expected.is_some_and(|expected| id != expected) => refused(Code::ID_GAP),
-                Item::Publish(publish) if publish.refers.is_some_and(|offset| offset > self.row.head) => {
-                    refused(Code::BAD_RECORD)
+                Item::Publish(publish) | Item::Delete { publish, .. } if known.is_some_and(|row| id <= row.last_id) => {
+                    Outcome::Known(publish.clone())
                 }
-                Item::Publish(publish) => {
-                    let offset = self.push(producer, publish, epoch, time);
-                    known = Some(ProducerRow { last_id: id, offset, time });
-                    if let Some(Outcome::Appended(run)) = of.last_mut()
-                        && run.id + u64::from(run.count) == id
-                    {
-                        run.count += 1;
-                        continue;
+                _ if expected.is_some_and(|expected| id != expected) => refused(Code::ID_GAP),
+                Item::Publish(publish) | Item::Delete { publish, .. } => match self.admit(producer, item, time) {
+                    Err(code) => refused(code),
+                    Ok(()) => {
+                        let offset = self.push(producer, publish, epoch, time);
+                        known = Some(ProducerRow { last_id: id, offset, time });
+                        if let Some(Outcome::Appended(run)) = of.last_mut()
+                            && run.id + u64::from(run.count) == id
+                        {
+                            run.count += 1;
+                            continue;
+                        }
+                        Outcome::Appended(Run { id, offset, count: 1 })
                     }
-                    Outcome::Appended(Run { id, offset, count: 1 })
-                }
+                },
             };
             if known.is_none() {
                 // What was refused keeps its id, and nothing behind it may slip in before it.
@@ -288,6 +298,17 @@ impl Room<'_> {
             (None, None) => {}
         }
         Outcomes { of, expected: known.map_or(starts_at, |row| Some(row.last_id + 1)) }
+    }
+
+    /// Whether what a publish refers to is there; of a delete, takes its content.
+    fn admit(&mut self, producer: &ProducerKey, item: &Item, time: Time) -> Result<(), Code> {
+        match item {
+            Item::Delete { publish, moderates } => self.redact(producer, publish.refers, *moderates, time),
+            Item::Publish(publish) if publish.refers.is_some_and(|offset| offset > self.row.head) => {
+                Err(Code::BAD_RECORD)
+            }
+            Item::Publish(_) | Item::Refused { .. } => Ok(()),
+        }
     }
 
     /// The producer, unless it is one that has been forgotten: its last record is trimmed and its time is over.
@@ -385,7 +406,8 @@ impl Room<'_> {
         if cfg!(debug_assertions) {
             self.row.assert_invariants();
         }
-        RoomDelta { key: self.key, slot: self.slot, row: self.row, producers: self.producers, chunks: self.chunks }
+        let Self { key, slot, row, producers, chunks, rewritten, .. } = self;
+        RoomDelta { key, slot, row, producers, chunks, rewritten }
     }
 }
 

@@ -150,13 +150,16 @@ impl Room {
         }
     }
 
-    /// Shows what has become safe.
+    /// Shows what has become safe: what was appended, and what was redacted. A reader that holds a page of the old
+    /// bytes may still send them; the delete comes to it behind them.
     pub(super) fn commit(&self, row: &Arc<RoomRow>, epochs: &Arc<Epochs>, fresh: &[Fresh]) {
         let mut view = self.view.lock();
         let before = view.tail.bytes();
         for Fresh { first, last, frames } in fresh {
             if *first > view.tail.end() {
                 view.tail.push(*first, *last, frames.clone());
+            } else {
+                view.tail.replace(*first, *last, frames.clone());
             }
         }
         view.row = row.clone();

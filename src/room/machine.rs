@@ -25,7 +25,7 @@ use super::{
     live::{Answer, Fresh, Queue, Reply, Room, Submission, View},
     start::Epochs,
     tail::Tail,
-    trim,
+    targets, trim,
 };
 use crate::{
     config::limits,
@@ -153,7 +153,7 @@ impl Machine {
         }
         if !held.state.rooms.contains_key(key) {
             let row = load_room(&*context.store, key).map_err(|error| unreadable(key, &error))?;
-            held.state.rooms.insert(key.clone(), RoomState { row, producers: HashMap::new() });
+            held.state.rooms.insert(key.clone(), RoomState { row, ..RoomState::default() });
         }
         let row = held.state.rooms.get(key).and_then(|room| room.row.clone());
         let mut row = row.unwrap_or_else(|| RoomRow::new(0, context.policy(key)));
@@ -251,10 +251,13 @@ impl Machine {
         if ops.is_empty() {
             return;
         }
-        let held = &self.partitions[index];
+        let held = &mut self.partitions[index];
+        targets::bring(&*self.context.store, &mut held.state, &ops);
+        let held = &*held;
         let delta = apply(&held.state, &Batch { time: now, ops });
         let fresh = store_delta(held, &delta, &mut out.batch);
         out.sync |= delta.rooms.iter().any(|room| !room.chunks.is_empty() && room.row.policy.level == Level::Disk);
+        targets::drop(&mut self.partitions[index].state, &delta);
         self.pending.push(Pending { partition: index, delta, routes, fresh });
     }
 
@@ -519,6 +522,11 @@ fn store_room(held: &Held, change: &RoomDelta, batch: &mut log::Batch) -> Vec<Fr
             batch.put(new.space, keys::dedupe(id, producer, last_id), encode(row));
         }
         fresh.push(Fresh { first, last, frames });
+    }
+    for (space, chunk) in &change.rewritten {
+        let (bytes, frames) = chunk.encode();
+        batch.put(*space, keys::chunk(id, chunk.last()), bytes);
+        fresh.push(Fresh { first: chunk.first, last: chunk.last(), frames });
     }
     for (producer, row) in &change.producers {
         if before.and_then(|room| room.producers.get(producer)) != Some(row) {

@@ -17,6 +17,7 @@ mod reader;
 mod scan;
 mod start;
 mod tail;
+mod targets;
 mod trim;
 mod watch;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Frame,
+    Code, Frame, Kind,
     frame::put_frame,
     publish::{Duplicate, Open, Opened, Publish},
 };
@@ -10,7 +10,6 @@ use loquic_wire::{
 use super::{
     auth::Action,
     context::Context,
-    shared::Shared,
     state::{Fault, unexpected},
     stats::Stats,
     stream::{Ending, FramesError, Stream, priority, write},
@@ -26,7 +25,7 @@ const PIECES: usize = 64;
 /// Serves a stream that began with `Open`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>) -> Ending {
     let result = match Box::pin(start(context, open, stream)).await {
-        Ok(publisher) => run(&context.shared, publisher, stream).await,
+        Ok(publisher) => run(context, publisher, stream).await,
         Err(ending) => Err(ending),
     };
     match result {
@@ -49,7 +48,8 @@ async fn start<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>
 }
 
 /// Takes publishes and answers them until the peer has ended its half and everything is answered.
-async fn run<L: Link>(shared: &Shared, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
+async fn run<L: Link>(context: &Context<L>, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
+    let shared = &context.shared;
     let (stats, in_flight_max) = (shared.stats(), shared.config.in_flight_max);
     let Stream { send, frames } = stream;
     let mut pieces = vec![Bytes::new(); PIECES];
@@ -70,6 +70,10 @@ async fn run<L: Link>(shared: &Shared, mut publisher: Publisher, stream: &mut St
                 let publishes = batch.finish()?;
                 stats.publishes.add(publishes.len() as u64);
                 if !publishes.is_empty() {
+                    if publishes.iter().any(|publish| publish.kind == Kind::DELETE) {
+                        // Asked for each time: rights may change while the stream is open.
+                        publisher.set_moderates(context.check(Action::Moderate, publisher.room()).is_ok());
+                    }
                     publisher.offer(publishes);
                 }
             }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use loquic_client::{
-    Client, Code, Duplicate, Epoch, Error, Event, From, GapReason, Kind, Message, Mode, Offset, Position, ProducerId,
-    Range, Room, RoomName, Transport, Watched,
+    Client, Code, Duplicate, Epoch, Error, Event, Flags, From, GapReason, Kind, Message, Mode, Offset, Position,
+    ProducerId, Range, Room, RoomName, Transport, Watched,
 };
 
 use crate::{raw::soon, support::Site};
@@ -31,6 +31,7 @@ macro_rules! over_each_transport {
 over_each_transport!(
     a_certificate_is_trusted_by_its_hash_and_no_other_is,
     what_is_published_comes_as_it_was,
+    what_is_deleted_is_gone_for_everybody_and_over_restarts,
     history_reads_every_range,
     peek_and_watch_say_where_rooms_are,
     rooms_and_publishes_go_on_over_restarts,
@@ -150,6 +151,46 @@ async fn what_is_published_comes_as_it_was(transport: Transport) {
     }
     client.close().await;
     node.terminate().await;
+}
+
+async fn what_is_deleted_is_gone_for_everybody_and_over_restarts(transport: Transport) {
+    let site = Site::new("").over(transport);
+    let node = site.start().await;
+    let (ada, bob) = (site.connect("ada").await, site.connect("bob").await);
+    let mut room = bob.room("room").from(From::Oldest).open().await.unwrap();
+    publish(&ada, "room", ["one", "secret", "three"].map(str::to_owned)).await;
+    for offset in 1..=3 {
+        assert_eq!(record(&mut room).await.0, offset);
+    }
+    let secret = Offset::saturating(2);
+    assert_eq!(room.delete(secret).await.unwrap_err().code(), Some(Code::FORBIDDEN));
+    let publisher = ada.publisher("room").unwrap();
+    assert_eq!(publisher.delete(Offset::saturating(9)).await.unwrap_err().code(), Some(Code::BAD_RECORD));
+    let ack = publisher.delete(secret).await.unwrap();
+    assert_eq!((ack.position.offset.get(), ack.duplicate), (4, Duplicate::No));
+    let told = soon("the delete", room.next()).await.unwrap().unwrap();
+    let Event::Record(told) = told else { panic!("{told:?}") };
+    assert_eq!((told.kind, told.refers, told.sender.as_str()), (Kind::DELETE, Some(secret), "ada"));
+
+    // Killed, and started again: it does not come back, and the place stays.
+    node.kill().await;
+    let node = site.start().await;
+    for client in [&ada, &bob] {
+        let records = client.history("room", Range::Newest, 10).await.unwrap().records;
+        let payloads: Vec<_> = records.iter().map(|record| &record.payload[..]).collect();
+        assert_eq!(payloads, [&b"one"[..], b"", b"three", b""]);
+        let redacted: Vec<_> = records.iter().map(|record| record.flags.contains(Flags::REDACTED)).collect();
+        assert_eq!(redacted, [false, true, false, false]);
+        assert_eq!((records[1].sender.as_str(), records[1].id), ("ada", records[0].id + 1));
+    }
+    publish(&ada, "room", ["five".to_owned()]).await;
+    ada.close().await;
+    bob.close().await;
+    node.terminate().await;
+    site.verify();
+    let log = site.loquic(&["log", "cat", "room", "--json", "--data-dir", site.data().to_str().unwrap()]);
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(!log.contains("secret") && log.contains("\"redacted\":true"), "{log}");
 }
 
 async fn history_reads_every_range(transport: Transport) {

@@ -159,6 +159,11 @@ impl Room {
         self.publisher().try_publish(message)
     }
 
+    /// Deletes an earlier record; see [`Publisher::delete`].
+    pub async fn delete(&self, offset: Offset) -> Result<Ack, Error> {
+        self.publisher().delete(offset).await
+    }
+
     /// Publishes many, in order, and waits for all; one outcome for each.
     pub async fn publish_batch(&self, messages: Vec<Message>) -> Vec<Result<Ack, Error>> {
         self.publisher().publish_batch(messages).await

@@ -6,6 +6,7 @@ mod node;
 mod publish_model;
 mod reader_model;
 mod recovery_model;
+mod redaction;
 mod tail_model;
 
 use std::sync::Arc;
