@@ -203,6 +203,13 @@ pub const EPHEMERAL_KEPT: Duration = Duration::from_secs(10);
 /// Ephemerals of one session per second, and at once; more are dropped and counted. A hand that moves sends 30.
 pub const EPHEMERAL_RATE_MAX: u32 = 50;
 
+/// Read marks that wait to be written, one for each (room, user); one more ends its join stream with `overloaded`. A
+/// second's worth, because they are written once a second; about 20 MB.
+pub const MARKS_WAITING_MAX: usize = 65_536;
+
+/// Read marks that wait to be told to one session; further rooms are left out until it takes them.
+pub const MARKS_TOLD_MAX: usize = 1_024;
+
 /// A watched room's head is sent at most this often.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 

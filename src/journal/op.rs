@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use loquic_wire::{Code, Epoch, RoomName, Slot, TenantName, Time, publish::Publish};
+use loquic_wire::{Code, Epoch, Offset, RoomName, Slot, TenantName, Time, UserName, publish::Publish};
 
 use crate::{
     config::limits,
@@ -53,6 +53,15 @@ pub enum Op {
     Base {
         /// At least this one; larger if the partition is further already.
         epoch: Epoch,
+    },
+    /// Moves a user's read mark in a room forward, not past the head. Takes no offset.
+    Mark {
+        /// The room; nothing happens if it does not exist.
+        room: RoomKey,
+        /// Whose mark.
+        user: UserName,
+        /// Everything up to here is read.
+        offset: Offset,
     },
     /// Creates a room that does not exist.
     RoomCreate {

@@ -9,7 +9,7 @@ mod redact;
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use loquic_wire::{Code, Epoch, Offset, Record, Slot, Time, publish::Publish};
+use loquic_wire::{Code, Epoch, Offset, Record, Slot, Time, UserName, publish::Publish};
 
 use super::{floor, forget};
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// What is known of a partition. Rooms, producers and the chunks that deletes refer to are looked up here only, so
-/// whoever applies a batch has brought those that it names into memory before.
+/// What is known of a partition. Rooms, producers, read marks and the chunks that deletes refer to are looked up here
+/// only, so whoever applies a batch has brought those that it names into memory before.
 #[derive(Debug, Clone, Default)]
 pub struct Partition {
     /// Its own row.
@@ -41,6 +41,8 @@ pub struct RoomState {
     pub producers: HashMap<Arc<ProducerKey>, ProducerRow>,
     /// By the offset that a delete refers to: the chunk that holds it, or why there is none to be had.
     pub targets: HashMap<Offset, Result<Chunk, Code>>,
+    /// The read marks in memory.
+    pub marks: HashMap<UserName, Offset>,
 }
 
 /// What a batch changes.
@@ -69,6 +71,8 @@ pub struct RoomDelta {
     pub chunks: Vec<NewChunk>,
     /// Chunks in which something was redacted; each takes the place of the one at the same offsets.
     pub rewritten: Vec<(Space, Chunk)>,
+    /// The read marks that move.
+    pub marks: Vec<(UserName, Offset)>,
 }
 
 /// A chunk to be stored, and where its ids are.
@@ -150,6 +154,7 @@ struct Room<'a> {
     producers: Vec<(Arc<ProducerKey>, ProducerRow)>,
     chunks: Vec<NewChunk>,
     rewritten: Vec<(Space, Chunk)>,
+    marks: Vec<(UserName, Offset)>,
     open: Option<OpenChunk>,
     /// The only id with which a producer that the room does not know may start, as the batch has left it so far.
     pins: Vec<(Arc<ProducerKey>, u64)>,
@@ -177,6 +182,12 @@ impl<'a> Applying<'a> {
             }
             Op::Base { epoch } => {
                 self.open_epoch(*epoch);
+                Outcomes::default()
+            }
+            Op::Mark { room, user, offset } => {
+                if let Some(room) = self.room(room) {
+                    room.mark(user, *offset);
+                }
                 Outcomes::default()
             }
             Op::RoomCreate { room, policy } => {
@@ -233,6 +244,7 @@ impl<'a> Applying<'a> {
             producers: Vec::new(),
             chunks: Vec::new(),
             rewritten: Vec::new(),
+            marks: Vec::new(),
             open: None,
             pins: Vec::new(),
         };
@@ -298,6 +310,17 @@ impl Room<'_> {
             (None, None) => {}
         }
         Outcomes { of, expected: known.map_or(starts_at, |row| Some(row.last_id + 1)) }
+    }
+
+    fn mark(&mut self, user: &UserName, offset: Offset) {
+        let offset = offset.min(self.row.head);
+        let moved = self.marks.iter_mut().find(|(marked, _)| marked == user);
+        let before = self.before.and_then(|before| before.marks.get(user)).copied().unwrap_or(Offset::ZERO);
+        match moved {
+            Some((_, newest)) => *newest = offset.max(*newest),
+            None if offset > before => self.marks.push((user.clone(), offset)),
+            None => {}
+        }
     }
 
     /// Whether what a publish refers to is there; of a delete, takes its content.
@@ -406,8 +429,8 @@ impl Room<'_> {
         if cfg!(debug_assertions) {
             self.row.assert_invariants();
         }
-        let Self { key, slot, row, producers, chunks, rewritten, .. } = self;
-        RoomDelta { key, slot, row, producers, chunks, rewritten }
+        let Self { key, slot, row, producers, chunks, rewritten, marks, .. } = self;
+        RoomDelta { key, slot, row, producers, chunks, rewritten, marks }
     }
 }
 

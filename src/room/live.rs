@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Epoch, Offset, Slot,
+    Code, Epoch, Offset, Slot, UserName,
     ephemeral::Ephemeral,
     publish::{Ack, AckRun, Nack},
 };
@@ -197,6 +197,12 @@ impl Room {
             self.changed.notify_waiters();
         }
         is_news
+    }
+
+    /// Notes how far a user has read; what is behind the head counts as the head. `false` if too many marks wait.
+    pub fn mark(&self, user: &UserName, offset: Offset) -> bool {
+        let offset = offset.min(self.view.lock().row.head);
+        offset == Offset::ZERO || self.context.marks.note((self.key.clone(), user.clone()), offset)
     }
 
     /// Ends every subscription; who wants to go on attaches the room anew.

@@ -12,6 +12,7 @@ mod forget;
 mod inbox;
 mod live;
 mod machine;
+mod marks;
 mod publisher;
 mod reader;
 mod scan;
@@ -28,7 +29,7 @@ mod tests;
 use std::sync::{Arc, atomic::AtomicU64};
 
 use loquic_wire::{
-    Code, RoomPattern, TenantName,
+    Code, Offset, RoomPattern, TenantName, UserName,
     join::{From, Mode},
     read::Range,
     watch::Watch,
@@ -39,6 +40,7 @@ use tracing::error;
 pub use self::{
     ephemerals::Said,
     live::{Answer, Room, Status},
+    marks::Marked,
     publisher::Publisher,
     reader::{Event, Reader},
     scan::Scan,
@@ -50,6 +52,7 @@ use self::{
     inbox::{Inbox, Request, Waiting},
     live::Tails,
     machine::Machine,
+    marks::Marks,
     watch::{Selector, Watches},
 };
 use crate::{
@@ -123,6 +126,7 @@ pub(crate) struct Context {
     store: Arc<dyn Store>,
     tails: Tails,
     watches: Watches,
+    marks: Marks,
     policies: Vec<(RoomPattern, Policy)>,
     payload_bytes_max: usize,
     inbox_bytes_max: usize,
@@ -133,6 +137,17 @@ impl Context {
     fn policy(&self, key: &RoomKey) -> Policy {
         let matching = self.policies.iter().find(|(pattern, _)| pattern.matches(&key.room));
         matching.map_or_else(Policy::default, |(_, policy)| *policy)
+    }
+
+    /// How far a user has read in a room. First what is not written, then what is: so it is found in one of the two.
+    fn mark(&self, room: &Room, user: &UserName) -> Option<Offset> {
+        let unwritten = self.marks.unwritten(&(room.key.clone(), user.clone()));
+        let row = room.view.lock().row.clone();
+        let stored = marks::stored(&*self.store, &room.key, &row, user).unwrap_or_else(|error| {
+            error!(room = %room.key.room, %error, "a read mark cannot be read");
+            None
+        });
+        unwritten.max(stored)
     }
 }
 
@@ -166,6 +181,7 @@ impl Rooms {
             store: store.clone(),
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
+            marks: Marks::default(),
             policies: options.policies,
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,
@@ -243,6 +259,18 @@ impl Rooms {
             watcher.note(&key.room, epoch, row.head);
         }
         Ok(watcher)
+    }
+
+    /// From now on what is written of this user's read marks is told.
+    pub fn listen(&self, tenant: &TenantName, user: &UserName) -> Marked {
+        self.context.marks.listen(tenant, user)
+    }
+
+    /// How far a user has read in each of these rooms; `None` where nothing was said or it cannot be read.
+    pub async fn marks(&self, user: &UserName, rooms: Vec<Arc<Room>>) -> Vec<Option<Offset>> {
+        let (context, user, count) = (self.context.clone(), user.clone(), rooms.len());
+        let read = move || rooms.iter().map(|room| context.mark(room, &user)).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| vec![None; count])
     }
 
     /// The counters.

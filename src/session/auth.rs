@@ -50,8 +50,8 @@ pub trait Permissions: Send + Sync + 'static {
     fn may_watch_prefix(&self, prefix: &str) -> bool;
 }
 
-/// Admits everybody under any name that is asked for, into the tenant `main`, and allows everything but to moderate. For
-/// `--dev`.
+/// Admits everybody under any name that is asked for, into the tenant `main`, and allows everything but to moderate.
+/// For `--dev`.
 #[derive(Debug, Clone, Copy)]
 pub struct DangerAdmitEverybody;
 

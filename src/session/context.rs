@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral};
+use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral, watch::Watch};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    room::{Room, RoomKey, Said},
+    room::{Marked, Room, RoomKey, Said},
     transport::Link,
 };
 
@@ -31,6 +31,10 @@ pub(super) struct Context<L> {
     window: Window,
     /// The rooms that are joined, once for each join.
     joined: Mutex<Vec<Arc<Room>>>,
+    /// What is watched, once for each watch.
+    watched: Mutex<Vec<Watch>>,
+    /// The user's read marks that have moved.
+    pub(super) marked: Marked,
     ephemeral_rate: Mutex<Rate>,
 }
 
@@ -39,8 +43,9 @@ impl<L: Link> Context<L> {
         let window = shared.windows.open();
         let permissions = RwLock::new(admission.permissions);
         let ephemeral_rate = Mutex::new(Rate::new(limits::EPHEMERAL_RATE_MAX, Instant::now()));
-        let (principal, joined) = (admission.principal, Mutex::default());
-        Arc::new(Self { shared, id, principal, permissions, link, window, joined, ephemeral_rate })
+        let (principal, joined, watched) = (admission.principal, Mutex::default(), Mutex::default());
+        let marked = shared.rooms.listen(&principal.tenant, &principal.user);
+        Arc::new(Self { shared, id, principal, permissions, link, window, joined, watched, marked, ephemeral_rate })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -69,6 +74,27 @@ impl<L: Link> Context<L> {
         if let Some(at) = joined.iter().position(|other| Arc::ptr_eq(other, room)) {
             joined.swap_remove(at);
         }
+    }
+
+    /// From now on marks in these rooms are told, until [`end_watch`](Self::end_watch).
+    pub(super) fn begin_watch(&self, watch: &Watch) {
+        self.watched.lock().push(watch.clone());
+    }
+
+    pub(super) fn end_watch(&self, watch: &Watch) {
+        let mut watched = self.watched.lock();
+        if let Some(at) = watched.iter().position(|other| other == watch) {
+            watched.swap_remove(at);
+        }
+    }
+
+    /// Whether the session has joined the room or watches it.
+    pub(super) fn follows(&self, room: &RoomName) -> bool {
+        let watches = |watch: &Watch| match watch {
+            Watch::Rooms(rooms) => rooms.contains(room),
+            Watch::Prefix(prefix) => room.as_str().starts_with(&**prefix),
+        };
+        self.joined.lock().iter().any(|joined| joined.key().room == *room) || self.watched.lock().iter().any(watches)
     }
 
     /// Takes a datagram of the peer. Nobody is told of a bad one: it may be of a room that was just left.

@@ -23,23 +23,26 @@ use crate::{
 
 /// Serves a stream that began with `Watch`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, watch: Watch, stream: &mut Stream<L>) -> Ending {
-    let watcher = match Box::pin(start(context, watch)).await {
+    let watcher = match Box::pin(start(context, &watch)).await {
         Ok(watcher) => watcher,
         Err(ending) => return ending,
     };
-    match run(watcher, stream).await {
+    context.begin_watch(&watch);
+    let ended = run(watcher, stream).await;
+    context.end_watch(&watch);
+    match ended {
         Ok(never) => match never {},
         Err(ending) => ending,
     }
 }
 
-async fn start<L: Link>(context: &Context<L>, watch: Watch) -> Result<Watcher, Ending> {
-    match &watch {
+async fn start<L: Link>(context: &Context<L>, watch: &Watch) -> Result<Watcher, Ending> {
+    match watch {
         Watch::Rooms(rooms) => rooms.iter().try_for_each(|room| context.check(Action::Watch, room))?,
         Watch::Prefix(prefix) if context.permissions().may_watch_prefix(prefix) => {}
         Watch::Prefix(prefix) => return Err(forbidden(prefix)),
     }
-    Ok(context.shared.rooms.watch(&context.principal.tenant, &watch).await?)
+    Ok(context.shared.rooms.watch(&context.principal.tenant, watch).await?)
 }
 
 /// Says what moved, then rests, so that a busy room costs a frame per interval.

@@ -34,6 +34,7 @@ over_each_transport!(
     what_is_deleted_is_gone_for_everybody_and_over_restarts,
     history_reads_every_range,
     peek_and_watch_say_where_rooms_are,
+    a_read_mark_is_told_to_the_users_other_sessions_and_survives_a_restart,
     rooms_and_publishes_go_on_over_restarts,
     the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_publishing,
     a_position_of_another_life_is_a_reset,
@@ -261,6 +262,46 @@ async fn peek_and_watch_say_where_rooms_are(transport: Transport) {
     assert_eq!(soon("a head", rooms.next()).await.unwrap().unwrap().head.get(), 4);
     client.close().await;
     node.terminate().await;
+}
+
+/// The next read mark that a room tells.
+async fn marked(room: &mut Room) -> u64 {
+    loop {
+        match soon("a read mark", room.next()).await.unwrap().unwrap() {
+            Event::Marked(offset) => return offset.get(),
+            Event::Record(_) | Event::CaughtUp(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn a_read_mark_is_told_to_the_users_other_sessions_and_survives_a_restart(transport: Transport) {
+    let site = Site::new("").over(transport);
+    let node = site.start().await;
+    let (phone, laptop, bob) = (site.connect("ada").await, site.connect("ada").await, site.connect("bob").await);
+    publish(&bob, "room", (0..10).map(|number| number.to_string())).await;
+    let mut room = phone.room("room").open().await.unwrap();
+    let mut other = laptop.room("room").open().await.unwrap();
+    room.mark_read(Offset::saturating(7));
+    assert_eq!((marked(&mut room).await, marked(&mut other).await), (7, 7));
+    // What was told is on the disk.
+    node.kill().await;
+    let node = site.start().await;
+    for (client, mark) in [(&laptop, Some(Offset::saturating(7))), (&bob, None)] {
+        let statuses = client.peek(&["room"]).await.unwrap();
+        let status = statuses[0].as_ref().unwrap();
+        assert_eq!((status.head.get(), status.mark), (10, mark));
+    }
+    // Only who is there again is told.
+    publish(&bob, "room", ["10".to_owned()]).await;
+    assert_eq!((record(&mut room).await.0, record(&mut other).await.0), (11, 11));
+    other.mark_read(Offset::saturating(99));
+    assert_eq!((marked(&mut room).await, marked(&mut other).await), (11, 11));
+    for client in [&phone, &laptop, &bob] {
+        client.close().await;
+    }
+    node.terminate().await;
+    site.verify();
 }
 
 async fn rooms_and_publishes_go_on_over_restarts(transport: Transport) {

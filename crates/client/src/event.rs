@@ -1,7 +1,7 @@
 //! What a room tells the application.
 
 use loquic_wire::{
-    Record,
+    Offset, Record,
     join::{CaughtUp, Gap, Reset},
 };
 
@@ -18,4 +18,6 @@ pub enum Event {
     Reset(Reset),
     /// Everything up to `head` has been delivered; what follows is live. Comes again after each reconnect.
     CaughtUp(CaughtUp),
+    /// The user's read mark in the room has moved to here, in this session or another one. Not in order with the rest.
+    Marked(Offset),
 }

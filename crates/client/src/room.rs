@@ -25,7 +25,7 @@ use crate::{
     history::{self, History},
     message::Message,
     publisher::Publisher,
-    subscriber::{Inbox, Subscriber},
+    subscriber::{Inbox, Subscriber, Taken},
     subscription::Subscription,
     sync::Owned,
 };
@@ -174,6 +174,14 @@ impl Room {
         self.publisher.get_or_init(|| self.handle.publisher(self.name.clone()))
     }
 
+    /// Says that the user has read everything up to here. A mark never goes back; what is past the head counts as the
+    /// head. Does not wait: the server keeps it within about a second, over its restarts too, and tells it as
+    /// [`Event::Marked`] to all sessions of the user that have joined the room or watch it. What is unread is the head
+    /// less the mark; [`Client::peek`](crate::Client::peek) has both.
+    pub fn mark_read(&self, offset: Offset) {
+        self.inbox.mark(offset);
+    }
+
     /// Reads a part of the room's log, at most 1,000 records at a time, independently of the subscription.
     pub async fn history(&self, range: Range, limit: u32) -> Result<History, Error> {
         history::read(&self.handle.core, self.name.clone(), range, limit).await
@@ -187,7 +195,8 @@ impl Room {
             }
             match self.inbox.poll_take(context, std::mem::take(&mut self.bytes)) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(batch)) => {
+                Poll::Ready(Ok(Taken::Marked(offset))) => return Poll::Ready(Some(Ok(Event::Marked(offset)))),
+                Poll::Ready(Ok(Taken::Events(batch))) => {
                     self.epoch = batch.epoch;
                     self.bytes = batch.bytes;
                     self.events = batch.events.into_iter();
@@ -207,6 +216,7 @@ impl Room {
                 self.epoch = reset.epoch;
                 reset.valid_to
             }
+            Event::Marked(_) => return,
         };
         self.position = Some(Position { epoch: self.epoch, offset });
     }

@@ -53,6 +53,10 @@ impl Subscription {
         Self { room, start, mode, position, joined: None, is_reset: false, senders: Senders::default() }
     }
 
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.room
+    }
+
     /// The first frame of the next stream.
     pub(crate) fn join(&mut self, credit: u64) -> Join {
         self.joined = None;

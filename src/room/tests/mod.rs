@@ -2,6 +2,7 @@
 
 mod apply_model;
 mod floor_model;
+mod marks;
 mod node;
 mod publish_model;
 mod reader_model;
