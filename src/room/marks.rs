@@ -29,11 +29,14 @@ use crate::{
 /// Whose mark, and where.
 pub(super) type MarkKey = (RoomKey, UserName);
 
+/// Who is told.
+type User = (TenantName, UserName);
+
 /// The marks of a node that are not written yet, and who is told of those that are.
 #[derive(Default)]
 pub(super) struct Marks {
     state: Mutex<State>,
-    listeners: Mutex<HashMap<(TenantName, UserName), Vec<Weak<Heard>>>>,
+    listeners: Mutex<HashMap<User, Vec<Weak<Heard>>>>,
 }
 
 #[derive(Default)]
