@@ -1,7 +1,7 @@
 //! Deleted records: the version without content takes the place of the original, and never the other way round (I6).
 //!
-//! What came without content has no hash. The rest of the checker is to judge it as the record that it is, so it is given
-//! the hash under which the record was acknowledged or seen while it still had one.
+//! What came without content has no hash. The rest of the checker is to judge it as the record that it is, so it is
+//! given the hash under which the record was acknowledged or seen while it still had one.
 
 use std::borrow::Cow;
 
