@@ -80,7 +80,7 @@ struct FindingLine<'a> {
     what: &'a str,
 }
 
-fn offset(text: &str) -> Result<Offset, String> {
+pub(super) fn offset(text: &str) -> Result<Offset, String> {
     let number = text.parse().ok().and_then(Offset::new);
     number.filter(|offset| *offset != Offset::ZERO).ok_or_else(|| "an offset is a number from 1 to 2^53 - 1".into())
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use loquic_client::Presence;
 use loquic_wire::{
-    Epoch, Format, Kind, Offset, Record, RoomName, Time,
+    Epoch, Flags, Format, Kind, Offset, Record, RoomName, Time,
     join::{Gap, Reset},
 };
 use serde::Serialize;
@@ -104,6 +104,9 @@ impl<W: Write> Output<W> {
 
 /// A payload for a terminal. Control characters are spelled out: a record must not move the cursor or ring a bell.
 fn shown(record: &Record) -> String {
+    if record.flags.contains(Flags::REDACTED) {
+        return "<deleted>".into();
+    }
     match std::str::from_utf8(&record.payload) {
         Ok(text) if record.format != Format::Bytes => {
             let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
@@ -116,7 +119,7 @@ fn shown(record: &Record) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use bytes::Bytes;
-    use loquic_wire::{Flags, ProducerTag, UserName, join::GapReason};
+    use loquic_wire::{ProducerTag, UserName, join::GapReason};
 
     use super::*;
 
@@ -205,6 +208,9 @@ pub(super) mod tests {
         text.kind = Kind::REACTION;
         text.refers = Some(Offset::FIRST);
         assert!(human(&text).contains("alice  [reaction] [about 1] ring"));
+        let redacted = record(Format::Json, "{}").redacted();
+        assert!(human(&redacted).ends_with("alice  <deleted>\n"));
+        assert!(json(&redacted).ends_with("\"id\":3,\"redacted\":true,\"payload_base64\":\"\"}\n"));
         assert!(human(&record(Format::Bytes, "hi")).ends_with("alice  <2 bytes>\n"));
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read, Write};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream::FuturesOrdered};
 use loquic_client::{Ack, Client, Duplicate, Message};
-use loquic_wire::{Format, RoomName, limits};
+use loquic_wire::{Format, Offset, RoomName, limits};
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
@@ -31,6 +31,9 @@ pub(crate) struct Publish {
     room: RoomName,
     /// What to publish; `-` or nothing publishes each line of standard input
     text: Option<String>,
+    /// Delete this record in place of publishing one: its content goes, its offset stays
+    #[arg(long, value_name = "OFFSET", value_parser = super::log::offset, conflicts_with_all = ["text", "json_payload", "bytes"])]
+    delete: Option<Offset>,
     /// The payload is a JSON document
     #[arg(long, conflicts_with = "bytes")]
     json_payload: bool,
@@ -74,11 +77,12 @@ impl Publish {
         self.logging.start("error")?;
         let mut output = Output { out: io::stdout().lock(), json: self.json, colour: false };
         super::client_runtime()?.block_on(async {
-            let mut contents = self.contents()?;
+            // What is published is checked before there is a connection.
+            let contents = if self.delete.is_none() { Some(self.contents()?) } else { None };
             let client = self.connect.open().await?;
             let result = tokio::select! {
                 never = connect::tell(&client) => match never {},
-                published = self.publish(&client, &mut contents, &mut output) => published,
+                published = self.publish(&client, contents, &mut output) => published,
             };
             client.close().await;
             result
@@ -89,15 +93,19 @@ impl Publish {
     async fn publish(
         &self,
         client: &Client,
-        contents: &mut mpsc::Receiver<Result<Content, Failed>>,
+        contents: Option<mpsc::Receiver<Result<Content, Failed>>>,
         output: &mut Output<impl Write>,
     ) -> Result<(), Failed> {
         let publisher = client.publisher(self.room.as_str())?;
+        if let Some(offset) = self.delete {
+            output.ack(&self.room, Acked::from(publisher.delete(offset).await?))?;
+        }
+        let Some(mut contents) = contents else { return Ok(()) };
         let publish = async |content: Content| {
             let pending = publisher.enqueue(Message::new(content.payload).format(content.format)).await?;
             Ok(async { Ok(Acked::from(pending.await?)) })
         };
-        pipeline(contents, publish, &self.room, output).await
+        pipeline(&mut contents, publish, &self.room, output).await
     }
 
     fn format(&self) -> Format {
@@ -249,6 +257,8 @@ mod tests {
         for arguments in [
             &["a/b", "hi"][..],
             &["a", "hi", "--bytes", "--json-payload"],
+            &["a", "hi", "--delete", "1"],
+            &["a", "--delete", "0"],
             &["a", "hi", "--transport", "pigeon"],
             &["a", "hi", "--name", "x", "--token", "y"],
         ] {

@@ -323,6 +323,13 @@ pub const PRESENCE_VANISHED_MAX: usize = 10_000;
 /// Members in the answer to a `Who`; a higher limit is cut to it and `more` says so.
 pub const WHO_MEMBERS_MAX: u32 = wire::WHO_MEMBERS_MAX;
 
+/// Read marks that wait to be written, one for each (room, user); one more ends its join stream with `overloaded`. A
+/// second's worth, because they are written once a second; about 20 MB.
+pub const MARKS_WAITING_MAX: usize = 65_536;
+
+/// Read marks that wait to be told to one session; further rooms are left out until it takes them.
+pub const MARKS_TOLD_MAX: usize = 1_024;
+
 /// A watched room's head is sent at most this often.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 

@@ -196,8 +196,8 @@ sections! {
         idle: Duration = Span(limits::IDLE_TIMEOUT, SECOND..=HOUR);
         /// For a user whose connection was lost to come back; then they are not in the room any more.
         presence: Duration = Span(limits::PRESENCE_GRACE, Duration::ZERO..=HOUR);
-        /// For an HTTP client to finish the handshake of TLS, to send the head of a request, the next one included, then
-        /// its body, and to take some of an answer, or of what comes over a WebSocket.
+        /// For an HTTP client to finish the handshake of TLS, to send the head of a request, the next one included,
+        /// then its body, and to take some of an answer, or of what comes over a WebSocket.
         http: Duration = Span(limits::HTTP_TIMEOUT, SECOND..=HOUR);
         /// How often an event stream (SSE) on which nothing happens says that it is alive.
         keep_alive: Duration = Span(limits::KEEP_ALIVE_INTERVAL, SECOND..=HOUR);

@@ -152,6 +152,7 @@ impl<A: Applier> Turn<A> {
         if let Err(error) = written.and_then(|()| self.store.sync()) {
             return self.fail(&error);
         }
+        self.applier.housekept();
         let applied = self.applier.applied();
         if let Some(mark) = &mut self.options.mark
             && let Err(error) = mark.update(&applied)

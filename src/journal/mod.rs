@@ -39,6 +39,9 @@ pub trait Applier: Send + 'static {
     /// Looks after floors, windows and idle rooms; called about once a second.
     fn housekeep(&mut self, now: Time, refusing: Option<Refusing>) -> log::Batch;
 
+    /// What `housekeep` changed is written and synced.
+    fn housekept(&mut self);
+
     /// How many batches of each partition have been applied.
     fn applied(&self) -> Vec<u64>;
 }

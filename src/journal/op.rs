@@ -1,12 +1,14 @@
 //! Operations: what a journal orders. Each says everything that applying it needs, so that every holder of a partition
-//! comes to the same state. More follow with what they are for: deleting a room, read marks, redaction, switching on a
-//! feature.
+//! comes to the same state. More follow with what they are for: deleting a room, switching on a feature.
 
 use std::sync::Arc;
 
-use loquic_wire::{Code, Epoch, RoomName, Slot, TenantName, Time, publish::Publish};
+use loquic_wire::{Code, Epoch, Offset, RoomName, Slot, TenantName, Time, UserName, publish::Publish};
 
-use crate::log::rows::{Policy, ProducerKey};
+use crate::{
+    config::limits,
+    log::rows::{Policy, ProducerKey},
+};
 
 /// A room's identity on this server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +54,15 @@ pub enum Op {
         /// At least this one; larger if the partition is further already.
         epoch: Epoch,
     },
+    /// Moves a user's read mark in a room forward, not past the head. Takes no offset.
+    Mark {
+        /// The room; nothing happens if it does not exist.
+        room: RoomKey,
+        /// Whose mark.
+        user: UserName,
+        /// Everything up to here is read.
+        offset: Offset,
+    },
     /// Creates a room that does not exist.
     RoomCreate {
         /// The room.
@@ -78,6 +89,14 @@ pub enum Op {
 pub enum Item {
     /// A record to append.
     Publish(Publish),
+    /// A record to append that takes the content from the one it refers to.
+    Delete {
+        /// The record; its kind is `delete` and it refers to another one.
+        publish: Publish,
+        /// Whether whoever sends it may delete what others have sent. Decided where it was taken, because applying
+        /// knows nothing of rights.
+        moderates: bool,
+    },
     /// A publish that was refused before it came here; it keeps its place, so that its answer does and what follows it
     /// fails too.
     Refused {
@@ -92,15 +111,17 @@ impl Item {
     /// The publish's id.
     pub fn id(&self) -> u64 {
         match self {
-            Self::Publish(publish) => publish.id,
+            Self::Publish(publish) | Self::Delete { publish, .. } => publish.id,
             Self::Refused { id, .. } => *id,
         }
     }
 
-    /// About how many bytes it takes in memory and in the log.
+    /// About how many bytes it takes in memory and in the log. A delete has a whole chunk read and written anew, and
+    /// counts as one, so that what bounds publishes bounds deletes too.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Publish(publish) => 64 + publish.payload.len(),
+            Self::Delete { .. } => 64 + limits::CHUNK_BYTES_MAX,
             Self::Refused { .. } => 64,
         }
     }

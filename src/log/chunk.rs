@@ -5,12 +5,15 @@
 
 use bytes::Bytes;
 use loquic_wire::{
-    Epoch, Offset, Record, coded_struct,
+    Epoch, Flags, Offset, Record, coded_struct,
     coding::{Decode, Encode, Reader, put_list, put_varint},
     frame,
 };
 
-use super::rows::ProducerKey;
+use super::{
+    reading::{first_record, skip_to},
+    rows::ProducerKey,
+};
 
 const FORMAT: u8 = 1;
 const CODEC_PLAIN: u8 = 0;
@@ -129,5 +132,23 @@ impl Chunk {
             return Err(ChunkError::Records(format!("{} records, the header says {}", records.len(), self.count)));
         }
         Ok(records)
+    }
+
+    /// The record at an offset, if it is here.
+    pub fn record(&self, offset: Offset) -> Option<Record> {
+        let at = offset.get().checked_sub(self.first.get())?;
+        first_record(&skip_to(&self.frames, at)).filter(|record| record.offset == offset)
+    }
+
+    /// The chunk with one of its records redacted; `None` if it is not here or redacted already. Everything else stays:
+    /// its place in the log, and what dedupe rows say of it.
+    pub fn redact(&self, offset: Offset) -> Option<Self> {
+        let record = self.record(offset).filter(|record| !record.flags.contains(Flags::REDACTED))?;
+        let rest = skip_to(&self.frames, offset.since(self.first));
+        let behind = skip_to(&rest, 1);
+        let mut frames = self.frames[..self.frames.len() - rest.len()].to_vec();
+        record.redacted().put_frame(&mut frames);
+        frames.extend_from_slice(&behind);
+        Some(Self { frames: Bytes::from(frames), ..self.clone() })
     }
 }

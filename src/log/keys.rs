@@ -5,13 +5,14 @@
 //! | meta | `P`, partition u8 | `rows::PartitionRow` |
 //! | meta | `R`, tenant, 0, room | `rows::RoomRow` |
 //! | meta | `D`, slot u16, room id u64, producer 16 B, user | `rows::ProducerRow` |
+//! | meta | `M`, slot u16, room id u64, user | `rows::MarkRow` |
 //! | data | slot u16, room id u64, last offset u64 | `chunk::Chunk` |
 //! | data | slot u16 + 0x8000, room id u64, producer 16 B, user length u8, user, last id u64 | `rows::DedupeRow` |
 //!
 //! A chunk has its last offset in its key, so that a seek for an offset lands on the chunk that holds it. Dedupe rows
 //! live in the space of their chunk and are dropped with it.
 
-use loquic_wire::{Offset, Partition, ProducerId, RoomName, Slot, TenantName};
+use loquic_wire::{Offset, Partition, ProducerId, RoomName, Slot, TenantName, UserName};
 
 use super::rows::ProducerKey;
 
@@ -76,6 +77,11 @@ pub fn parse_producer(key: &[u8]) -> Option<ProducerKey> {
         producer: ProducerId(producer.try_into().ok()?),
         user: std::str::from_utf8(user).ok()?.parse().ok()?,
     })
+}
+
+/// A user's read mark.
+pub fn mark(room: RoomId, user: &UserName) -> Vec<u8> {
+    [b"M".as_slice(), &room.slot.get().to_be_bytes(), &room.number.to_be_bytes(), user.as_str().as_bytes()].concat()
 }
 
 /// A chunk.

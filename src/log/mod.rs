@@ -17,7 +17,7 @@ pub mod rows;
 mod store;
 #[cfg(test)]
 mod tests;
-mod verify;
+pub(crate) mod verify;
 
 pub use chunk::Chunk;
 pub use directory::{Directory, DirectoryError};

@@ -213,8 +213,7 @@ pub fn record_at(store: &dyn Store, room: RoomId, row: &RoomRow, offset: Offset)
     if chunk.first > offset {
         return Ok(None);
     }
-    let frames = skip_to(&chunk.frames, offset.since(chunk.first));
-    Ok(first_record(&frames))
+    Ok(chunk.record(offset))
 }
 
 /// The offset of the first record with a time of `time` or later; head + 1 if there is none.
@@ -267,7 +266,7 @@ pub fn cut(frames: &Bytes, bytes_max: u64, count_max: u64) -> (Bytes, u64) {
     (frames.slice(..at.min(frames.len())), count)
 }
 
-fn first_record(frames: &Bytes) -> Option<Record> {
+pub(super) fn first_record(frames: &Bytes) -> Option<Record> {
     let (header, body) = frame::header(frames).ok().flatten()?;
     if frames.len() < header + body {
         return None;

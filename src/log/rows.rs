@@ -313,6 +313,15 @@ coded_struct! {
 }
 
 coded_struct! {
+    /// How far a user has read in a room.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct MarkRow {
+        /// Everything up to here.
+        pub offset: Offset,
+    }
+}
+
+coded_struct! {
     /// Ids that count up beside offsets.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Run {

@@ -1,10 +1,10 @@
 //! Proving that a log is whole: every room dense from its floor to its head, every chunk with its checksum, every
 //! record in the right epoch and not before the one before it, and dedupe state that says where each id is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use loquic_wire::{Offset, Partition, Record, RoomName, Slot, Time};
+use loquic_wire::{Flags, Kind, Offset, Partition, Record, RoomName, Slot, Time};
 
 use super::{
     Chunk, Next, Space, Store, StoreError,
@@ -55,7 +55,9 @@ pub fn verify(store: &dyn Store, marked: Option<&[u64]>) -> Result<Verified, Sto
     })?;
     for (slot, name, row) in rooms {
         let partition = partitions.get(usize::from(slot.partition().get())).cloned().flatten();
-        let mut room = Room { store, id: row.id(slot), name, row, verified: &mut verified, last_ids: HashMap::new() };
+        let id = row.id(slot);
+        let (last_ids, deleted, redacted) = Default::default();
+        let mut room = Room { store, id, name, row, verified: &mut verified, last_ids, deleted, redacted };
         room.verify(partition.as_ref())?;
     }
     Ok(verified)
@@ -104,6 +106,10 @@ struct Room<'a> {
     row: RoomRow,
     verified: &'a mut Verified,
     last_ids: HashMap<ProducerKey, (u64, Offset)>,
+    /// What deletes refer to.
+    deleted: BTreeSet<Offset>,
+    /// What has no content any more.
+    redacted: BTreeSet<Offset>,
 }
 
 impl Room<'_> {
@@ -142,6 +148,7 @@ impl Room<'_> {
                 }
             }
         }
+        self.verify_redactions();
         self.verify_producers()
     }
 
@@ -189,6 +196,7 @@ impl Room<'_> {
                 );
             }
             *time = record.time;
+            self.note_redaction(record);
         }
         let stretch = self.row.lineage.iter().rev().find(|stretch| stretch.first <= chunk.first);
         if stretch.is_none_or(|stretch| stretch.epoch != chunk.epoch) {
@@ -203,6 +211,29 @@ impl Room<'_> {
             self.note(Some(chunk.first), format!("the dedupe rows place {placed} of the chunk's {count} records"));
         }
         Ok(())
+    }
+
+    fn note_redaction(&mut self, record: &Record) {
+        if record.kind == Kind::DELETE {
+            self.deleted.extend(record.refers);
+        }
+        if record.flags.contains(Flags::REDACTED) {
+            self.redacted.insert(record.offset);
+            if !record.payload.is_empty() {
+                self.note(Some(record.offset), "it is redacted and has a payload".into());
+            }
+        }
+    }
+
+    /// A delete is kept for as long as what it refers to, because it comes behind it.
+    fn verify_redactions(&mut self) {
+        let (deleted, redacted) = (std::mem::take(&mut self.deleted), std::mem::take(&mut self.redacted));
+        for offset in deleted.difference(&redacted).filter(|offset| **offset >= self.row.floor) {
+            self.verified.note(Some(&self.name), Some(*offset), "it was deleted and has its content".into());
+        }
+        for offset in redacted.difference(&deleted) {
+            self.verified.note(Some(&self.name), Some(*offset), "it has lost its content, which nobody deleted".into());
+        }
     }
 
     /// Checks one producer's ids of a chunk and returns how many records they place.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use loquic_wire::{
-    Epoch, Format, Kind, Offset, RoomName, Time,
+    Epoch, Flags, Format, Kind, Offset, RoomName, Time,
     join::{self, CaughtUp, GapReason},
     publish,
 };
@@ -47,6 +47,9 @@ pub struct Record<'a> {
     refers: Option<u64>,
     producer: String,
     id: u64,
+    /// There only when it is true: the record was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    redacted: bool,
     #[serde(flatten)]
     payload: Payload<'a>,
 }
@@ -64,6 +67,7 @@ impl<'a> Record<'a> {
             refers: record.refers.map(Offset::get),
             producer: record.producer.0.iter().map(|byte| format!("{byte:02x}")).collect(),
             id: record.id,
+            redacted: record.flags.contains(Flags::REDACTED),
             payload: Payload::new(record),
         }
     }

@@ -4,10 +4,12 @@
 //! The state is not touched. [`Partition::install`] takes a delta over once it is written; dropping it instead is all
 //! that undoing takes.
 
+mod redact;
+
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use loquic_wire::{Code, Epoch, Offset, Record, Slot, Time, publish::Publish};
+use loquic_wire::{Code, Epoch, Offset, Record, Slot, Time, UserName, publish::Publish};
 
 use super::{floor, forget};
 use crate::{
@@ -20,8 +22,8 @@ use crate::{
     },
 };
 
-/// What is known of a partition. Rooms and producers are looked up here only, so whoever applies a batch has brought
-/// those that it names into memory before.
+/// What is known of a partition. Rooms, producers, read marks and the chunks that deletes refer to are looked up here
+/// only, so whoever applies a batch has brought those that it names into memory before.
 #[derive(Debug, Clone, Default)]
 pub struct Partition {
     /// Its own row.
@@ -37,6 +39,10 @@ pub struct RoomState {
     pub row: Option<RoomRow>,
     /// The producers in memory.
     pub producers: HashMap<Arc<ProducerKey>, ProducerRow>,
+    /// By the offset that a delete refers to: the chunk that holds it, or why there is none to be had.
+    pub targets: HashMap<Offset, Result<Chunk, Code>>,
+    /// The read marks in memory.
+    pub marks: HashMap<UserName, Offset>,
 }
 
 /// What a batch changes.
@@ -63,6 +69,10 @@ pub struct RoomDelta {
     pub producers: Vec<(Arc<ProducerKey>, ProducerRow)>,
     /// What is appended.
     pub chunks: Vec<NewChunk>,
+    /// Chunks in which something was redacted; each takes the place of the one at the same offsets.
+    pub rewritten: Vec<(Space, Chunk)>,
+    /// The read marks that move.
+    pub marks: Vec<(UserName, Offset)>,
 }
 
 /// A chunk to be stored, and where its ids are.
@@ -143,6 +153,8 @@ struct Room<'a> {
     row: RoomRow,
     producers: Vec<(Arc<ProducerKey>, ProducerRow)>,
     chunks: Vec<NewChunk>,
+    rewritten: Vec<(Space, Chunk)>,
+    marks: Vec<(UserName, Offset)>,
     open: Option<OpenChunk>,
     /// The only id with which a producer that the room does not know may start, as the batch has left it so far.
     pins: Vec<(Arc<ProducerKey>, u64)>,
@@ -170,6 +182,12 @@ impl<'a> Applying<'a> {
             }
             Op::Base { epoch } => {
                 self.open_epoch(*epoch);
+                Outcomes::default()
+            }
+            Op::Mark { room, user, offset } => {
+                if let Some(room) = self.room(room) {
+                    room.mark(user, *offset);
+                }
                 Outcomes::default()
             }
             Op::RoomCreate { room, policy } => {
@@ -225,6 +243,8 @@ impl<'a> Applying<'a> {
             row,
             producers: Vec::new(),
             chunks: Vec::new(),
+            rewritten: Vec::new(),
+            marks: Vec::new(),
             open: None,
             pins: Vec::new(),
         };
@@ -259,22 +279,24 @@ impl Room<'_> {
             let refused = |code| Outcome::Refused { id, code, expected: expected.unwrap_or(id) };
             let outcome = match item {
                 Item::Refused { code, .. } => refused(*code),
-                Item::Publish(publish) if known.is_some_and(|row| id <= row.last_id) => Outcome::Known(publish.clone()),
-                Item::Publish(_) if expected.is_some_and(|expected| id != expected) => refused(Code::ID_GAP),
-                Item::Publish(publish) if publish.refers.is_some_and(|offset| offset > self.row.head) => {
-                    refused(Code::BAD_RECORD)
+                Item::Publish(publish) | Item::Delete { publish, .. } if known.is_some_and(|row| id <= row.last_id) => {
+                    Outcome::Known(publish.clone())
                 }
-                Item::Publish(publish) => {
-                    let offset = self.push(producer, publish, epoch, time);
-                    known = Some(ProducerRow { last_id: id, offset, time });
-                    if let Some(Outcome::Appended(run)) = of.last_mut()
-                        && run.id + u64::from(run.count) == id
-                    {
-                        run.count += 1;
-                        continue;
+                _ if expected.is_some_and(|expected| id != expected) => refused(Code::ID_GAP),
+                Item::Publish(publish) | Item::Delete { publish, .. } => match self.admit(producer, item, time) {
+                    Err(code) => refused(code),
+                    Ok(()) => {
+                        let offset = self.push(producer, publish, epoch, time);
+                        known = Some(ProducerRow { last_id: id, offset, time });
+                        if let Some(Outcome::Appended(run)) = of.last_mut()
+                            && run.id + u64::from(run.count) == id
+                        {
+                            run.count += 1;
+                            continue;
+                        }
+                        Outcome::Appended(Run { id, offset, count: 1 })
                     }
-                    Outcome::Appended(Run { id, offset, count: 1 })
-                }
+                },
             };
             if known.is_none() {
                 // What was refused keeps its id, and nothing behind it may slip in before it.
@@ -288,6 +310,28 @@ impl Room<'_> {
             (None, None) => {}
         }
         Outcomes { of, expected: known.map_or(starts_at, |row| Some(row.last_id + 1)) }
+    }
+
+    fn mark(&mut self, user: &UserName, offset: Offset) {
+        let offset = offset.min(self.row.head);
+        let moved = self.marks.iter_mut().find(|(marked, _)| marked == user);
+        let before = self.before.and_then(|before| before.marks.get(user)).copied().unwrap_or(Offset::ZERO);
+        match moved {
+            Some((_, newest)) => *newest = offset.max(*newest),
+            None if offset > before => self.marks.push((user.clone(), offset)),
+            None => {}
+        }
+    }
+
+    /// Whether what a publish refers to is there; of a delete, takes its content.
+    fn admit(&mut self, producer: &ProducerKey, item: &Item, time: Time) -> Result<(), Code> {
+        match item {
+            Item::Delete { publish, moderates } => self.redact(producer, publish.refers, *moderates, time),
+            Item::Publish(publish) if publish.refers.is_some_and(|offset| offset > self.row.head) => {
+                Err(Code::BAD_RECORD)
+            }
+            Item::Publish(_) | Item::Refused { .. } => Ok(()),
+        }
     }
 
     /// The producer, unless it is one that has been forgotten: its last record is trimmed and its time is over.
@@ -385,7 +429,8 @@ impl Room<'_> {
         if cfg!(debug_assertions) {
             self.row.assert_invariants();
         }
-        RoomDelta { key: self.key, slot: self.slot, row: self.row, producers: self.producers, chunks: self.chunks }
+        let Self { key, slot, row, producers, chunks, rewritten, marks, .. } = self;
+        RoomDelta { key, slot, row, producers, chunks, rewritten, marks }
     }
 }
 

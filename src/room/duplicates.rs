@@ -1,7 +1,7 @@
 //! Answers to publishes whose id was used before: the original position, or a conflict if the payload is another one.
 
 use loquic_wire::{
-    Code, Epoch, Offset, Position, Record, Time,
+    Code, Epoch, Flags, Offset, Position, Record, Time,
     publish::{Ack, Duplicate, Publish},
 };
 use tracing::error;
@@ -98,10 +98,12 @@ impl<'a> Duplicates<'a> {
     }
 }
 
+/// Whether a publish is the one that a record is of. Of a record that was deleted since, the payload cannot be told any
+/// more; whoever sends it again gets its position and not a conflict.
 fn is_same(record: &Record, publish: &Publish) -> bool {
     record.kind == publish.kind
         && record.format == publish.format
-        && record.flags == publish.flags
+        && record.flags.without(Flags::REDACTED) == publish.flags
         && record.refers == publish.refers
-        && record.payload == publish.payload
+        && (record.flags.contains(Flags::REDACTED) || record.payload == publish.payload)
 }

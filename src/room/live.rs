@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Epoch, Offset, Slot,
+    Code, Epoch, Offset, Slot, UserName,
     ephemeral::Ephemeral,
     publish::{Ack, AckRun, Nack},
 };
@@ -150,13 +150,16 @@ impl Room {
         }
     }
 
-    /// Shows what has become safe.
+    /// Shows what has become safe: what was appended, and what was redacted. A reader that holds a page of the old
+    /// bytes may still send them; the delete comes to it behind them.
     pub(super) fn commit(&self, row: &Arc<RoomRow>, epochs: &Arc<Epochs>, fresh: &[Fresh]) {
         let mut view = self.view.lock();
         let before = view.tail.bytes();
         for Fresh { first, last, frames } in fresh {
             if *first > view.tail.end() {
                 view.tail.push(*first, *last, frames.clone());
+            } else {
+                view.tail.replace(*first, *last, frames.clone());
             }
         }
         view.row = row.clone();
@@ -194,6 +197,12 @@ impl Room {
             self.changed.notify_waiters();
         }
         is_news
+    }
+
+    /// Notes how far a user has read; what is behind the head counts as the head. `false` if too many marks wait.
+    pub fn mark(&self, user: &UserName, offset: Offset) -> bool {
+        let offset = offset.min(self.view.lock().row.head);
+        offset == Offset::ZERO || self.context.marks.note((self.key.clone(), user.clone()), offset)
     }
 
     /// Ends every subscription; who wants to go on attaches the room anew.

@@ -23,16 +23,17 @@ use super::{
     forget::forget,
     inbox::{Opening, Request},
     live::{Answer, Fresh, Queue, Reply, Room, Submission, View},
+    marks::{self, MarkKey},
     start::Epochs,
     tail::Tail,
-    trim,
+    targets, trim,
 };
 use crate::{
     config::limits,
     journal::{Applied, Applier, Batch, Item, Op, Refusing, RoomKey},
     log::{
         self, Store, StoreError, keys,
-        rows::{self, Level, PartitionRow, ProducerKey, ProducerRow, RoomRow, encode},
+        rows::{self, Level, MarkRow, PartitionRow, ProducerKey, ProducerRow, RoomRow, encode},
     },
 };
 
@@ -45,6 +46,8 @@ pub(super) struct Machine {
     next_handle: u32,
     next_token: u64,
     ticked: Option<Instant>,
+    /// Read marks that have moved and are not safe yet.
+    marked: Vec<(MarkKey, Offset)>,
 }
 
 /// A partition and its rooms in memory.
@@ -99,6 +102,7 @@ impl Machine {
             next_handle: 1,
             next_token: 1,
             ticked: None,
+            marked: Vec::new(),
         };
         let batch = machine.load(clean, now)?;
         Ok((machine, batch))
@@ -153,7 +157,7 @@ impl Machine {
         }
         if !held.state.rooms.contains_key(key) {
             let row = load_room(&*context.store, key).map_err(|error| unreadable(key, &error))?;
-            held.state.rooms.insert(key.clone(), RoomState { row, producers: HashMap::new() });
+            held.state.rooms.insert(key.clone(), RoomState { row, ..RoomState::default() });
         }
         let row = held.state.rooms.get(key).and_then(|room| room.row.clone());
         let mut row = row.unwrap_or_else(|| RoomRow::new(0, context.policy(key)));
@@ -251,10 +255,13 @@ impl Machine {
         if ops.is_empty() {
             return;
         }
-        let held = &self.partitions[index];
+        let held = &mut self.partitions[index];
+        targets::bring(&*self.context.store, &mut held.state, &ops);
+        let held = &*held;
         let delta = apply(&held.state, &Batch { time: now, ops });
         let fresh = store_delta(held, &delta, &mut out.batch);
         out.sync |= delta.rooms.iter().any(|room| !room.chunks.is_empty() && room.row.policy.level == Level::Disk);
+        targets::drop(&mut self.partitions[index].state, &delta);
         self.pending.push(Pending { partition: index, delta, routes, fresh });
     }
 
@@ -318,6 +325,22 @@ impl Machine {
             }
             ops.push(Op::Append { room: room.key.clone(), producer, starts_at, items: submission.items });
             routes.push(Some(route));
+        }
+    }
+
+    /// Writes the read marks that sessions have said since the last time.
+    fn mark(&mut self, now: Time, batch: &mut log::Batch) {
+        let mut ops: HashMap<Partition, Vec<Op>> = HashMap::new();
+        for ((room, user), offset) in self.context.marks.take() {
+            ops.entry(room.slot().partition()).or_default().push(Op::Mark { room, user, offset });
+        }
+        self.marked.clear();
+        for held in &mut self.partitions {
+            let Some(ops) = ops.remove(&held.partition) else { continue };
+            let brought = marks::bring(&*self.context.store, &mut held.state, &ops);
+            let delta = apply(&held.state, &Batch { time: now, ops });
+            held.settle(&delta, batch);
+            self.marked.extend(marks::drop(&mut held.state, brought, &delta));
         }
     }
 
@@ -392,6 +415,10 @@ impl Applier for Machine {
     fn housekeep(&mut self, now: Time, refusing: Option<Refusing>) -> log::Batch {
         self.refusing = refusing;
         let mut batch = log::Batch::default();
+        // Where nothing is written the marks wait.
+        if refusing.is_none() {
+            self.mark(now, &mut batch);
+        }
         let tick = self.ticked.is_none_or(|at| at.elapsed() >= limits::TICK_INTERVAL);
         for held in &mut self.partitions {
             held.forget_idle();
@@ -405,10 +432,15 @@ impl Applier for Machine {
             }
         }
         if tick {
+            self.context.marks.sweep();
             self.ticked = Some(Instant::now());
             trim::drop_windows(&*self.context.store, now);
         }
         batch
+    }
+
+    fn housekept(&mut self) {
+        self.context.marks.written(std::mem::take(&mut self.marked));
     }
 
     fn applied(&self) -> Vec<u64> {
@@ -459,8 +491,16 @@ impl Held {
         }
         rooms.sort();
         let delta = apply(&self.state, &Batch { time: now, ops: vec![Op::Tick { rooms }] });
-        store_delta(self, &delta, batch);
-        self.state.install(&delta);
+        self.settle(&delta, batch);
+    }
+
+    /// Takes over what housekeeping changed, and shows where it moved floors.
+    fn settle(&mut self, delta: &Delta, batch: &mut log::Batch) {
+        if !delta.changes_something(&self.state) {
+            return;
+        }
+        store_delta(self, delta, batch);
+        self.state.install(delta);
         for change in &delta.rooms {
             if let Some(room) = self.live.get(&change.key).and_then(|live| live.room.upgrade()) {
                 room.commit(&Arc::new(change.row.clone()), &self.epochs, &[]);
@@ -519,6 +559,14 @@ fn store_room(held: &Held, change: &RoomDelta, batch: &mut log::Batch) -> Vec<Fr
             batch.put(new.space, keys::dedupe(id, producer, last_id), encode(row));
         }
         fresh.push(Fresh { first, last, frames });
+    }
+    for (space, chunk) in &change.rewritten {
+        let (bytes, frames) = chunk.encode();
+        batch.put(*space, keys::chunk(id, chunk.last()), bytes);
+        fresh.push(Fresh { first: chunk.first, last: chunk.last(), frames });
+    }
+    for (user, offset) in &change.marks {
+        batch.put(log::Space::Meta, keys::mark(id, user), encode(&MarkRow { offset: *offset }));
     }
     for (producer, row) in &change.producers {
         if before.and_then(|room| room.producers.get(producer)) != Some(row) {
@@ -612,6 +660,7 @@ impl Delta {
     fn changes_something(&self, state: &apply::Partition) -> bool {
         let same = |room: &RoomDelta| {
             room.chunks.is_empty()
+                && room.marks.is_empty()
                 && state.rooms.get(&room.key).is_some_and(|before| before.row.as_ref() == Some(&room.row))
         };
         self.row.epochs != state.row.epochs || !self.rooms.iter().all(same)
@@ -633,7 +682,7 @@ impl Submission {
     }
 }
 
-fn load_room(store: &dyn Store, key: &RoomKey) -> Result<Option<RoomRow>, StoreError> {
+pub(super) fn load_room(store: &dyn Store, key: &RoomKey) -> Result<Option<RoomRow>, StoreError> {
     load_row(store, "room", &keys::room(&key.tenant, &key.room))
 }
 

@@ -14,11 +14,13 @@ mod inbox;
 mod list;
 mod live;
 mod machine;
+mod marks;
 mod publisher;
 mod reader;
 mod scan;
 mod start;
 mod tail;
+mod targets;
 mod trim;
 mod watch;
 
@@ -29,7 +31,7 @@ mod tests;
 use std::sync::{Arc, atomic::AtomicU64};
 
 use loquic_wire::{
-    Code, RoomPattern, TenantName,
+    Code, Offset, RoomPattern, TenantName, UserName,
     join::{From, Mode},
     read::Range,
     watch::Watch,
@@ -41,6 +43,7 @@ pub use self::{
     ephemerals::Said,
     list::Listed,
     live::{Answer, Room, Status},
+    marks::Marked,
     publisher::Publisher,
     reader::{Event, Interrupt, Reader, records},
     scan::Scan,
@@ -53,6 +56,7 @@ use self::{
     inbox::{Inbox, Request, Waiting},
     live::Tails,
     machine::Machine,
+    marks::Marks,
     watch::{Selector, Watches},
 };
 use crate::{
@@ -124,6 +128,7 @@ pub(crate) struct Context {
     tails: Tails,
     watches: Watches,
     append_turns: Turns,
+    marks: Marks,
     policies: Vec<(RoomPattern, Policy)>,
     payload_bytes_max: usize,
     inbox_bytes_max: usize,
@@ -134,6 +139,17 @@ impl Context {
     fn policy(&self, key: &RoomKey) -> Policy {
         let matching = self.policies.iter().find(|(pattern, _)| pattern.matches(&key.room));
         matching.map_or_else(Policy::default, |(_, policy)| *policy)
+    }
+
+    /// How far a user has read in a room. First what is not written, then what is: so it is found in one of the two.
+    fn mark(&self, room: &Room, user: &UserName) -> Option<Offset> {
+        let unwritten = self.marks.unwritten(&(room.key.clone(), user.clone()));
+        let row = room.view.lock().row.clone();
+        let stored = marks::stored(&*self.store, &room.key, &row, user).unwrap_or_else(|error| {
+            error!(room = %room.key.room, %error, "a read mark cannot be read");
+            None
+        });
+        unwritten.max(stored)
     }
 }
 
@@ -168,6 +184,7 @@ impl Rooms {
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
             append_turns: Turns::default(),
+            marks: Marks::default(),
             policies: options.policies,
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,
@@ -248,6 +265,18 @@ impl Rooms {
             watcher.note(&key.room, status.epoch, status.head);
         }
         Ok(watcher)
+    }
+
+    /// From now on what is written of this user's read marks is told.
+    pub fn listen(&self, tenant: &TenantName, user: &UserName) -> Marked {
+        self.context.marks.listen(tenant, user)
+    }
+
+    /// How far a user has read in each of these rooms; `None` where nothing was said or it cannot be read.
+    pub async fn marks(&self, user: &UserName, rooms: Vec<Arc<Room>>) -> Vec<Option<Offset>> {
+        let (context, user, count) = (self.context.clone(), user.clone(), rooms.len());
+        let read = move || rooms.iter().map(|room| context.mark(room, &user)).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| vec![None; count])
     }
 
     /// The counters.

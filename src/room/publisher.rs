@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use loquic_wire::{Code, publish::Publish};
+use loquic_wire::{Code, Flags, Kind, RoomName, publish::Publish};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -18,6 +18,7 @@ pub struct Publisher {
     token: u64,
     last_id: u64,
     in_flight: u32,
+    moderates: bool,
     replies: mpsc::UnboundedReceiver<Reply>,
     reply: mpsc::UnboundedSender<Reply>,
     /// What did not fit the room's inbox, and until when it may wait.
@@ -29,7 +30,13 @@ impl Publisher {
     pub(super) fn new(room: Arc<Room>, producer: Arc<ProducerKey>, opening: Opening, channel: Channel) -> Self {
         let Opening { token, last_id } = opening;
         let (reply, replies) = channel;
-        Self { room, producer, token, last_id, in_flight: 0, replies, reply, paused: VecDeque::new(), deadline: None }
+        let (in_flight, moderates, paused, deadline) = (0, false, VecDeque::new(), None);
+        Self { room, producer, token, last_id, in_flight, moderates, replies, reply, paused, deadline }
+    }
+
+    /// The room.
+    pub fn room(&self) -> &RoomName {
+        &self.room.key.room
     }
 
     /// The producer's last id in the room when it was opened, 0 if it had none.
@@ -45,6 +52,11 @@ impl Publisher {
     /// Whether the room's inbox is full: nothing may be offered until `next` has moved on.
     pub fn is_paused(&self) -> bool {
         !self.paused.is_empty()
+    }
+
+    /// Whether what is offered from now on may delete records of others. At first it may not.
+    pub fn set_moderates(&mut self, moderates: bool) {
+        self.moderates = moderates;
     }
 
     /// Takes publishes in order. What is wrong with one by itself (its kind, flags, size or id) is answered with a
@@ -113,7 +125,13 @@ impl Publisher {
         if !publish.kind.is_publishable() || !publish.flags.is_publishable() || publish.id == 0 || refers_to_nothing {
             return refused(Code::BAD_RECORD);
         }
-        Item::Publish(publish)
+        if publish.kind != Kind::DELETE {
+            return Item::Publish(publish);
+        }
+        if publish.refers.is_none() || publish.flags != Flags::NONE || !publish.payload.is_empty() {
+            return refused(Code::BAD_RECORD);
+        }
+        Item::Delete { publish, moderates: self.moderates }
     }
 
     fn send(&mut self, items: Vec<Item>, bytes: usize) {

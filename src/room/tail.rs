@@ -81,6 +81,16 @@ impl Tail {
         self.assert_invariants();
     }
 
+    /// Puts other frames in the place of those of `first` to `last`, if they are held. They were pushed together.
+    pub fn replace(&mut self, first: Offset, last: Offset, frames: Bytes) {
+        let at = self.segments.partition_point(|segment| segment.last < last);
+        let Some(segment) = self.segments.get_mut(at).filter(|segment| segment.first == first) else { return };
+        debug_assert_eq!(segment.last, last, "frames are replaced as they were pushed");
+        self.bytes = self.bytes - segment.frames.len() + frames.len();
+        segment.frames = frames;
+        self.assert_invariants();
+    }
+
     /// Lets go of the oldest records that are stored, until at most `bytes_max` are held.
     pub fn evict(&mut self, bytes_max: usize, stored: Offset) {
         while self.bytes > bytes_max && self.segments.front().is_some_and(|oldest| oldest.last <= stored) {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral};
+use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral, watch::Watch};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::limits,
     presence::{Guest, Seat},
-    room::{Interrupt, Room, RoomKey, Said},
+    room::{Interrupt, Marked, Room, RoomKey, Said},
     transport::{Link, LinkError},
 };
 
@@ -38,6 +38,10 @@ pub(super) struct Context<L> {
     interrupt: Interrupt,
     /// The rooms that are joined, once for each join.
     joined: Mutex<Vec<Arc<Room>>>,
+    /// What is watched, once for each watch.
+    watched: Mutex<Vec<Watch>>,
+    /// The user's read marks that have moved.
+    pub(super) marked: Marked,
     ephemeral_rate: Mutex<Rate>,
     /// As whom the session is present in the rooms it joins.
     guest: Guest,
@@ -54,11 +58,25 @@ impl<L: Link> Context<L> {
         let window = shared.windows.open();
         let permissions = RwLock::new(admission.permissions);
         let ephemeral_rate = Mutex::new(Rate::new(limits::EPHEMERAL_RATE_MAX, Instant::now()));
-        let (principal, joined) = (admission.principal, Mutex::default());
+        let (principal, joined, watched) = (admission.principal, Mutex::default(), Mutex::default());
         let interrupt = Interrupt::default();
+        let marked = shared.rooms.listen(&principal.tenant, &principal.user);
         let user = principal.user.clone();
         let guest = Guest { session: id, user, previous, has_vanished: Arc::new(AtomicBool::new(false)) };
-        Arc::new(Self { shared, id, principal, permissions, interrupt, link, window, joined, ephemeral_rate, guest })
+        Arc::new(Self {
+            shared,
+            id,
+            principal,
+            permissions,
+            interrupt,
+            link,
+            window,
+            joined,
+            watched,
+            marked,
+            ephemeral_rate,
+            guest,
+        })
     }
 
     pub(super) fn key(&self, room: &RoomName) -> RoomKey {
@@ -112,6 +130,27 @@ impl<L: Link> Context<L> {
         if has_vanished {
             self.guest.has_vanished.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// From now on marks in these rooms are told, until [`end_watch`](Self::end_watch).
+    pub(super) fn begin_watch(&self, watch: &Watch) {
+        self.watched.lock().push(watch.clone());
+    }
+
+    pub(super) fn end_watch(&self, watch: &Watch) {
+        let mut watched = self.watched.lock();
+        if let Some(at) = watched.iter().position(|other| other == watch) {
+            watched.swap_remove(at);
+        }
+    }
+
+    /// Whether the session has joined the room or watches it.
+    pub(super) fn follows(&self, room: &RoomName) -> bool {
+        let watches = |watch: &Watch| match watch {
+            Watch::Rooms(rooms) => rooms.contains(room),
+            Watch::Prefix(prefix) => room.as_str().starts_with(&**prefix),
+        };
+        self.joined.lock().iter().any(|joined| joined.key().room == *room) || self.watched.lock().iter().any(watches)
     }
 
     /// Takes a datagram of the peer. Nobody is told of a bad one: it may be of a room that was just left.

@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use loquic_wire::{
-    Code, Frame, SessionId, Time, VERSION,
+    Code, Frame, Offset, RoomName, SessionId, Time, VERSION,
     control::{
-        Auth, Closing, Expiring, Goaway, GoawayReason, Hello, Peek, Peeked, Pong, Refresh, Refreshed, RoomStatus,
-        Welcome,
+        Auth, Closing, Expiring, Goaway, GoawayReason, Hello, Marked, Peek, Peeked, Pong, Refresh, Refreshed,
+        RoomStatus, Welcome,
     },
     frame::{Body, to_bytes},
 };
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    room::Refusal,
+    room::{Refusal, Room, Status},
     transport::{Link, SendStream},
 };
 
@@ -137,6 +137,10 @@ impl<L: Link> Control<L> {
         self.write(&welcome).await.map(|()| Ok(session))
     }
 
+    pub(super) async fn marked(&mut self, room: RoomName, offset: Offset) -> Result<(), Unwritable> {
+        self.write(&Marked { room, offset }).await
+    }
+
     pub(super) async fn goaway(&mut self, drain: &Drain) -> Result<(), Unwritable> {
         let goaway = Goaway {
             reason: GoawayReason::Shutdown,
@@ -196,16 +200,19 @@ pub(super) async fn answer<L: Link>(context: Arc<Context<L>>, link: L, request: 
 }
 
 async fn peek<L: Link>(context: &Context<L>, peek: Peek) -> Peeked {
-    let mut rooms = Vec::with_capacity(peek.rooms.len());
+    let mut found = Vec::with_capacity(peek.rooms.len());
     for room in &peek.rooms {
         let is_allowed = context.check(Action::Read, room).is_ok();
-        let room = if is_allowed { context.shared.rooms.attach(&context.key(room)).await.ok() } else { None };
-        rooms.push(room.map(|room| {
-            let status = room.status();
-            RoomStatus { epoch: status.epoch, head: status.head, floor: status.floor, mark: None }
-        }));
+        found.push(if is_allowed { context.shared.rooms.attach(&context.key(room)).await.ok() } else { None });
     }
-    Peeked { rooms }
+    let allowed = found.iter().flatten().cloned().collect();
+    let mut marks = context.shared.rooms.marks(&context.principal.user, allowed).await.into_iter();
+    let mut status = |room: Arc<Room>| {
+        // The mark was read before the head, so it is not past it.
+        let (mark, Status { epoch, head, floor }) = (marks.next().flatten(), room.status());
+        RoomStatus { epoch, head, floor, mark }
+    };
+    Peeked { rooms: found.into_iter().map(|room| room.map(&mut status)).collect() }
 }
 
 /// Takes a new token of the same principal; another principal's ends the session.

@@ -220,7 +220,11 @@ where
                 _ => self.end = Some(Code::FLOW_CONTROL),
             },
             Frame::Ephemeral(ephemeral) => self.context.say(self.reader.room(), ephemeral),
-            Frame::Mark(_) => self.end = Some(Code::NOT_OFFERED),
+            Frame::Mark(mark) => {
+                if !self.reader.room().mark(&self.context.principal.user, mark.offset) {
+                    self.end = Some(Code::OVERLOADED);
+                }
+            }
             frame => return Err(unexpected(&frame, "on a join stream").into()),
         }
         Ok(())

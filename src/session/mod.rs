@@ -24,10 +24,10 @@ mod watched;
 mod who;
 mod window;
 
-use std::{future::pending, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, future::pending, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use loquic_wire::{Code, Frame};
+use loquic_wire::{Code, Frame, Offset, RoomName};
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Sleep, sleep_until, timeout},
@@ -120,6 +120,8 @@ enum Step<L: Link> {
     Control(Result<Option<Frame>, stream::FramesError>),
     Accepted(Result<(L::Send, L::Recv), LinkError>),
     Datagram(Result<Bytes, LinkError>),
+    /// Read marks of the user have moved.
+    Marked(BTreeMap<RoomName, Offset>),
     Drain,
     Deadline,
     Expiry(Due),
@@ -171,6 +173,7 @@ impl<L: Link> Session<L> {
         // A drain that began before this watch did is news as well.
         drain.mark_changed();
         let mut deadline: Option<Pin<Box<Sleep>>> = None;
+        let context = self.context.clone();
         loop {
             let step = tokio::select! {
                 // What has ended makes room for what comes; the control stream goes before new streams.
@@ -180,6 +183,7 @@ impl<L: Link> Session<L> {
                 accepted = self.link.accept() => Step::Accepted(accepted),
                 datagram = self.link.receive_datagram() => Step::Datagram(datagram),
                 Ok(()) = drain.changed() => Step::Drain,
+                marks = marked(context.as_deref()) => Step::Marked(marks),
                 () = reached(&mut deadline) => Step::Deadline,
                 due = self.expiry.next() => Step::Expiry(due),
             };
@@ -219,6 +223,13 @@ impl<L: Link> Session<L> {
                     context.rest();
                 }
                 Result::from(control.handle_frame(frame).await?)?;
+            }
+            Step::Marked(marks) => {
+                for (room, offset) in marks {
+                    if self.context.as_ref().is_some_and(|context| context.follows(&room)) {
+                        control.marked(room, offset).await?;
+                    }
+                }
             }
             Step::Accepted(Ok(halves)) => self.handle_accepted(Stream::new(halves))?,
             Step::Datagram(Ok(datagram)) => {
@@ -389,6 +400,13 @@ fn join_task_bytes() -> usize {
     size(|(context, join, mut stream): (Arc<Context<Memory>>, loquic_wire::join::Join, Stream<Memory>)| async move {
         join::serve(&context, join, &mut stream).await
     })
+}
+
+async fn marked<L: Link>(context: Option<&Context<L>>) -> BTreeMap<RoomName, Offset> {
+    match context {
+        Some(context) => context.marked.next().await,
+        None => pending().await,
+    }
 }
 
 async fn reached(deadline: &mut Option<Pin<Box<Sleep>>>) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Frame, RoomName,
+    Code, Frame, Kind,
     frame::put_frame,
     publish::{Open, Opened, Publish},
 };
@@ -24,9 +24,8 @@ const PIECES: usize = 64;
 
 /// Serves a stream that began with `Open`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>) -> Ending {
-    let room = open.room.clone();
     let result = match Box::pin(start(context, open, stream)).await {
-        Ok(publisher) => run(context, &room, publisher, stream).await,
+        Ok(publisher) => run(context, publisher, stream).await,
         Err(ending) => Err(ending),
     };
     match result {
@@ -49,13 +48,9 @@ async fn start<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>
 }
 
 /// Takes publishes and answers them until the peer has ended its half and everything is answered.
-async fn run<L: Link>(
-    context: &Context<L>,
-    room: &RoomName,
-    mut publisher: Publisher,
-    stream: &mut Stream<L>,
-) -> Result<(), Ending> {
-    let (stats, in_flight_max) = (context.shared.stats(), context.shared.config.in_flight_max);
+async fn run<L: Link>(context: &Context<L>, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
+    let shared = &context.shared;
+    let (stats, in_flight_max) = (shared.stats(), shared.config.in_flight_max);
     let Stream { send, frames } = stream;
     let mut pieces = vec![Bytes::new(); PIECES];
     let mut is_read = true;
@@ -75,8 +70,11 @@ async fn run<L: Link>(
                 let publishes = batch.finish()?;
                 stats.note_publishes(publishes.len());
                 if !publishes.is_empty() {
-                    // A new token may allow less than that with which the stream was opened.
-                    context.check(Action::Publish, room)?;
+                    // Asked for each time: a new token may allow less than that with which the stream was opened.
+                    context.check(Action::Publish, publisher.room())?;
+                    if publishes.iter().any(|publish| publish.kind == Kind::DELETE) {
+                        publisher.set_moderates(context.check(Action::Moderate, publisher.room()).is_ok());
+                    }
                     publisher.offer(publishes);
                 }
             }

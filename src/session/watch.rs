@@ -23,20 +23,22 @@ use crate::{
 
 /// Serves a stream that began with `Watch`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, watch: Watch, stream: &mut Stream<L>) -> Ending {
-    let what = watch.clone();
-    let watcher = match Box::pin(start(context, watch)).await {
+    let watcher = match Box::pin(start(context, &watch)).await {
         Ok(watcher) => watcher,
         Err(ending) => return ending,
     };
-    match run(context, &what, watcher, stream).await {
+    context.begin_watch(&watch);
+    let ended = run(context, &watch, watcher, stream).await;
+    context.end_watch(&watch);
+    match ended {
         Ok(never) => match never {},
         Err(ending) => ending,
     }
 }
 
-async fn start<L: Link>(context: &Context<L>, watch: Watch) -> Result<Watcher, Ending> {
-    check(context, &watch)?;
-    Ok(context.shared.rooms.watch(&context.principal.tenant, &watch).await?)
+async fn start<L: Link>(context: &Context<L>, watch: &Watch) -> Result<Watcher, Ending> {
+    check(context, watch)?;
+    Ok(context.shared.rooms.watch(&context.principal.tenant, watch).await?)
 }
 
 fn check<L: Link>(context: &Context<L>, watch: &Watch) -> Result<(), Ending> {

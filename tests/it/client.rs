@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use loquic_client::{
-    Client, Code, Duplicate, Epoch, Error, Event, From, GapReason, Kind, Message, Mode, Offset, Position, ProducerId,
-    Range, Room, RoomName, Transport, Watched,
+    Client, Code, Duplicate, Epoch, Error, Event, Flags, From, GapReason, Kind, Message, Mode, Offset, Position,
+    ProducerId, Range, Room, RoomName, Transport, Watched,
 };
 
 use crate::{raw::soon, support::Site};
@@ -38,8 +38,10 @@ macro_rules! over_each_transport {
 over_each_transport!(
     a_certificate_is_trusted_by_its_hash_and_no_other_is,
     what_is_published_comes_as_it_was,
+    what_is_deleted_is_gone_for_everybody_and_over_restarts,
     history_reads_every_range,
     peek_and_watch_say_where_rooms_are,
+    a_read_mark_is_told_to_the_users_other_sessions_and_survives_a_restart,
     rooms_and_publishes_go_on_over_restarts,
     the_same_producer_goes_on_where_it_was_and_the_older_client_ends_its_publishing,
     a_position_of_another_life_is_a_reset,
@@ -159,6 +161,46 @@ async fn what_is_published_comes_as_it_was(transport: Transport) {
     node.terminate().await;
 }
 
+async fn what_is_deleted_is_gone_for_everybody_and_over_restarts(transport: Transport) {
+    let site = Site::new("").over(transport);
+    let node = site.start().await;
+    let (ada, bob) = (site.connect("ada").await, site.connect("bob").await);
+    let mut room = bob.room("room").from(From::Oldest).open().await.unwrap();
+    publish(&ada, "room", ["one", "secret", "three"].map(str::to_owned)).await;
+    for offset in 1..=3 {
+        assert_eq!(record(&mut room).await.0, offset);
+    }
+    let secret = Offset::saturating(2);
+    assert_eq!(room.delete(secret).await.unwrap_err().code(), Some(Code::FORBIDDEN));
+    let publisher = ada.publisher("room").unwrap();
+    assert_eq!(publisher.delete(Offset::saturating(9)).await.unwrap_err().code(), Some(Code::BAD_RECORD));
+    let ack = publisher.delete(secret).await.unwrap();
+    assert_eq!((ack.position.offset.get(), ack.duplicate), (4, Duplicate::No));
+    let told = soon("the delete", room.next()).await.unwrap().unwrap();
+    let Event::Record(told) = told else { panic!("{told:?}") };
+    assert_eq!((told.kind, told.refers, told.sender.as_str()), (Kind::DELETE, Some(secret), "ada"));
+
+    // Killed, and started again: it does not come back, and the place stays.
+    node.kill().await;
+    let node = site.start().await;
+    for client in [&ada, &bob] {
+        let records = client.history("room", Range::Newest, 10).await.unwrap().records;
+        let payloads: Vec<_> = records.iter().map(|record| &record.payload[..]).collect();
+        assert_eq!(payloads, [&b"one"[..], b"", b"three", b""]);
+        let redacted: Vec<_> = records.iter().map(|record| record.flags.contains(Flags::REDACTED)).collect();
+        assert_eq!(redacted, [false, true, false, false]);
+        assert_eq!((records[1].sender.as_str(), records[1].id), ("ada", records[0].id + 1));
+    }
+    publish(&ada, "room", ["five".to_owned()]).await;
+    ada.close().await;
+    bob.close().await;
+    node.terminate().await;
+    site.verify();
+    let log = site.loquic(&["log", "cat", "room", "--json", "--data-dir", site.data().to_str().unwrap()]);
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(!log.contains("secret") && log.contains("\"redacted\":true"), "{log}");
+}
+
 async fn history_reads_every_range(transport: Transport) {
     let site = Site::new("[[rooms]]\npattern = 'short'\ncount = 5\n").over(transport);
     let node = site.start().await;
@@ -227,6 +269,46 @@ async fn peek_and_watch_say_where_rooms_are(transport: Transport) {
     assert_eq!(soon("a head", rooms.next()).await.unwrap().unwrap().head.get(), 4);
     client.close().await;
     node.terminate().await;
+}
+
+/// The next read mark that a room tells.
+async fn marked(room: &mut Room) -> u64 {
+    loop {
+        match soon("a read mark", room.next()).await.unwrap().unwrap() {
+            Event::Marked(offset) => return offset.get(),
+            Event::Record(_) | Event::CaughtUp(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn a_read_mark_is_told_to_the_users_other_sessions_and_survives_a_restart(transport: Transport) {
+    let site = Site::new("").over(transport);
+    let node = site.start().await;
+    let (phone, laptop, bob) = (site.connect("ada").await, site.connect("ada").await, site.connect("bob").await);
+    publish(&bob, "room", (0..10).map(|number| number.to_string())).await;
+    let mut room = phone.room("room").open().await.unwrap();
+    let mut other = laptop.room("room").open().await.unwrap();
+    room.mark_read(Offset::saturating(7));
+    assert_eq!((marked(&mut room).await, marked(&mut other).await), (7, 7));
+    // What was told is on the disk.
+    node.kill().await;
+    let node = site.start().await;
+    for (client, mark) in [(&laptop, Some(Offset::saturating(7))), (&bob, None)] {
+        let statuses = client.peek(&["room"]).await.unwrap();
+        let status = statuses[0].as_ref().unwrap();
+        assert_eq!((status.head.get(), status.mark), (10, mark));
+    }
+    // Only who is there again is told.
+    publish(&bob, "room", ["10".to_owned()]).await;
+    assert_eq!((record(&mut room).await.0, record(&mut other).await.0), (11, 11));
+    other.mark_read(Offset::saturating(99));
+    assert_eq!((marked(&mut room).await, marked(&mut other).await), (11, 11));
+    for client in [&phone, &laptop, &bob] {
+        client.close().await;
+    }
+    node.terminate().await;
+    site.verify();
 }
 
 async fn rooms_and_publishes_go_on_over_restarts(transport: Transport) {

@@ -85,6 +85,7 @@ const PURE: &[&str] = &[
     "crates/impair/src/lane.rs",
     "crates/impair/src/schedule.rs",
     "src/room/apply.rs",
+    "src/room/apply",
     "src/room/tail.rs",
     "src/room/floor.rs",
     "src/room/start.rs",

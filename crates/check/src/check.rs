@@ -13,6 +13,7 @@ mod floor;
 mod identity;
 mod ledger;
 mod order;
+mod redaction;
 mod steps;
 
 use crate::{history::History, promise::Promise, report::Report};
@@ -23,8 +24,11 @@ use ledger::Ledger;
 
 /// Checks a history against a promise.
 pub fn check(history: &History, promise: &Promise) -> Report {
+    let restored = redaction::restored(history);
     let mut found = Findings::new(history, promise);
-    let facts = Facts::gather(history, promise, &mut found);
+    let facts = Facts::gather(&restored, promise, &mut found);
+    redaction::check(history, &facts, &mut found);
+    let history = &*restored;
     let steps = steps::ordered(history, &mut found);
     let mut ledger = Ledger::new(history, &facts);
     ledger.read_final_logs(&steps, &mut found);

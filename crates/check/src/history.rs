@@ -211,6 +211,11 @@ pub enum Seen {
         /// Its hash, made as [`Publish::hash`] is.
         hash: u64,
     },
+    /// A record without its content: it was deleted.
+    Redacted {
+        /// Its offset.
+        offset: u64,
+    },
     /// Records that will not come, both ends inclusive.
     Gap {
         /// The first.
@@ -250,6 +255,19 @@ pub struct Item {
     pub time: u64,
     /// What.
     pub seen: Seen,
+}
+
+/// A publish that deletes a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// The room.
+    pub room: Room,
+    /// What it deletes.
+    pub offset: u64,
+    /// When it was sent.
+    pub invoked: u64,
+    /// When it was acknowledged, if it was.
+    pub returned: Option<u64>,
 }
 
 /// A node's word on a room's floor, outside of sessions.
@@ -330,6 +348,8 @@ pub struct History {
     pub sessions: Vec<Session>,
     /// What the readings saw: in order within one session, sessions mixed at will.
     pub items: Vec<Item>,
+    /// What was deleted, besides the publishes that did it.
+    pub deletes: Vec<Delete>,
     /// Floors, as nodes told them.
     pub floors: Vec<Floor>,
     /// Lineages, as nodes told them.
@@ -344,6 +364,7 @@ impl History {
         self.publishes.len()
             + self.sessions.len()
             + self.items.len()
+            + self.deletes.len()
             + self.floors.len()
             + self.lineages.len()
             + self.faults.len()
@@ -374,6 +395,7 @@ impl History {
             ..s
         }));
         self.items.extend(other.items.into_iter().map(|i| Item { session: session(i.session), ..i }));
+        self.deletes.extend(other.deletes.into_iter().map(|d| Delete { room: map.room(d.room), ..d }));
         self.floors.extend(other.floors.into_iter().map(|f| Floor {
             room: map.room(f.room),
             node: map.node(f.node),

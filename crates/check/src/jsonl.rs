@@ -5,8 +5,8 @@ use std::io::{BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{
-    Fault, Floor, GapReason, History, Item, Kind, Lineage, Node, Process, Producer, Publish, Room, Seen, Session,
-    SessionId, Subscriber,
+    Delete, Fault, Floor, GapReason, History, Item, Kind, Lineage, Node, Process, Producer, Publish, Room, Seen,
+    Session, SessionId, Subscriber,
 };
 
 /// One line of a recorded history.
@@ -26,11 +26,13 @@ pub enum Event {
     History(Session),
     FinalLog(Session),
     Deliver { session: SessionId, time: u64, offset: u64, hash: u64 },
+    Redacted { session: SessionId, time: u64, offset: u64 },
     Gap { session: SessionId, time: u64, from: u64, to: u64, reason: GapReason },
     Reset { session: SessionId, time: u64, epoch: u64, valid_to: u64 },
     CaughtUp { session: SessionId, time: u64, head: u64 },
     End { session: SessionId, time: u64, more: bool },
     Settled { session: SessionId, time: u64 },
+    Delete(Delete),
     Floor(Floor),
     Lineage(Lineage),
     Fault(Fault),
@@ -73,6 +75,7 @@ impl From<Item> for Event {
     fn from(Item { session, time, seen }: Item) -> Self {
         match seen {
             Seen::Record { offset, hash } => Self::Deliver { session, time, offset, hash },
+            Seen::Redacted { offset } => Self::Redacted { session, time, offset },
             Seen::Gap { from, to, reason } => Self::Gap { session, time, from, to, reason },
             Seen::Reset { epoch, valid_to } => Self::Reset { session, time, epoch, valid_to },
             Seen::CaughtUp { head } => Self::CaughtUp { session, time, head },
@@ -102,6 +105,7 @@ impl History {
         named
             .chain(self.faults.iter().map(|f| Event::Fault(*f)))
             .chain(self.lineages.iter().map(|l| Event::Lineage(*l)))
+            .chain(self.deletes.iter().map(|d| Event::Delete(*d)))
             .chain(self.floors.iter().map(|f| Event::Floor(*f)))
             .chain(self.publishes.iter().map(|p| if p.retry { Event::Retry(*p) } else { Event::Publish(*p) }))
             .chain(self.sessions.iter().map(|s| (*s).into()))
@@ -123,11 +127,15 @@ impl History {
             Event::Subscribe(session) | Event::History(session) | Event::FinalLog(session) => {
                 self.sessions.push(session);
             }
+            Event::Delete(delete) => self.deletes.push(delete),
             Event::Floor(floor) => self.floors.push(floor),
             Event::Lineage(lineage) => self.lineages.push(lineage),
             Event::Fault(fault) => self.faults.push(fault),
             Event::Deliver { session, time, offset, hash } => {
                 self.items.push(Item { session, time, seen: Seen::Record { offset, hash } });
+            }
+            Event::Redacted { session, time, offset } => {
+                self.items.push(Item { session, time, seen: Seen::Redacted { offset } });
             }
             Event::Gap { session, time, from, to, reason } => {
                 self.items.push(Item { session, time, seen: Seen::Gap { from, to, reason } });

@@ -61,8 +61,8 @@ mod report;
 
 pub use check::check;
 pub use history::{
-    Fault, FaultKind, Floor, From, GapReason, History, Item, Joined, Kind, Lineage, Node, Outcome, Position, Process,
-    Producer, Publish, Room, Seen, Session, SessionId, Subscriber,
+    Delete, Fault, FaultKind, Floor, From, GapReason, History, Item, Joined, Kind, Lineage, Node, Outcome, Position,
+    Process, Producer, Publish, Room, Seen, Session, SessionId, Subscriber,
 };
 pub use jsonl::{Error, Event};
 pub use names::{Interner, Names};

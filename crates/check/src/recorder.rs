@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::history::{
-    Fault, FaultKind, Floor, From, GapReason, History, Item, Joined, Kind, Lineage, Node, Outcome, Position, Process,
-    Producer, Publish, Room, Seen, Session, SessionId, Subscriber,
+    Delete, Fault, FaultKind, Floor, From, GapReason, History, Item, Joined, Kind, Lineage, Node, Outcome, Position,
+    Process, Producer, Publish, Room, Seen, Session, SessionId, Subscriber,
 };
 
 /// Appends to one history from any number of threads. Clones share it.
@@ -102,6 +102,13 @@ impl Recorder {
         let (invoked, returned, outcome) = (self.now(), 0, Outcome::Unknown);
         let publish = Publish { room, producer, id, hash, node, retry, invoked, returned, outcome };
         Attempt { recorder: self.clone(), publish }
+    }
+
+    /// A publish that deletes a record has ended; `acked` if it was acknowledged. The publish itself is recorded as any
+    /// other one.
+    pub fn delete(&self, room: Room, offset: u64, invoked: u64, acked: bool) {
+        let returned = acked.then(|| self.now());
+        locked(&self.shared.history).deletes.push(Delete { room, offset, invoked, returned });
     }
 
     /// Somebody joins a room for the first time, or anew without a claim to continue.
@@ -226,6 +233,11 @@ impl Reading {
     /// A record came.
     pub fn deliver(&mut self, offset: u64, hash: u64) {
         self.push(Seen::Record { offset, hash });
+    }
+
+    /// A record came whose content is gone.
+    pub fn deliver_redacted(&mut self, offset: u64) {
+        self.push(Seen::Redacted { offset });
     }
 
     /// A gap was told, both ends inclusive.

@@ -1,7 +1,7 @@
 //! What a room tells the application.
 
 use loquic_wire::{
-    Record,
+    Offset, Record,
     join::{CaughtUp, Gap, Reset},
 };
 
@@ -23,4 +23,6 @@ pub enum Event {
     /// Who is in the room, if that was asked for: at first, and whenever it has changed. Always the newest; what an
     /// application did not take in time is not told. Comes among the records as it will, and moves no position.
     Presence(Presence),
+    /// The user's read mark in the room has moved to here, in this session or another one. Not in order with the rest.
+    Marked(Offset),
 }

@@ -49,6 +49,11 @@ impl Message {
         Self::new(document.into()).format(Format::Json)
     }
 
+    /// Takes the content from an earlier record of one's own; moderators may name others'. Its offset stays.
+    pub fn delete(offset: Offset) -> Self {
+        Self::new(Bytes::new()).kind(Kind::DELETE).refers(offset)
+    }
+
     /// Sets what it is for.
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loquic_wire::RoomName;
+use loquic_wire::{Offset, RoomName};
 use tokio::sync::TryAcquireError;
 
 use crate::{
@@ -62,6 +62,14 @@ impl Publisher {
             Err(TryAcquireError::Closed) => return Err(Error::Closed),
         }
         self.push(message, cost)
+    }
+
+    /// Deletes an earlier record, and waits until that is safe: its content goes, its offset stays. The ack is that of
+    /// the record that says so, which everybody in the room gets.
+    ///
+    /// `forbidden` if the record is somebody else's, `bad_record` if it is not there or not a message.
+    pub async fn delete(&self, offset: Offset) -> Result<Ack, Error> {
+        self.publish(Message::delete(offset)).await
     }
 
     /// Publishes many, in order, and waits for all; one outcome for each.

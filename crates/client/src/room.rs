@@ -27,7 +27,7 @@ use crate::{
     members,
     message::Message,
     publisher::Publisher,
-    subscriber::{Inbox, Subscriber},
+    subscriber::{Inbox, Subscriber, Taken},
     subscription::Subscription,
     sync::Owned,
 };
@@ -169,6 +169,11 @@ impl Room {
         self.publisher().try_publish(message)
     }
 
+    /// Deletes an earlier record; see [`Publisher::delete`].
+    pub async fn delete(&self, offset: Offset) -> Result<Ack, Error> {
+        self.publisher().delete(offset).await
+    }
+
     /// Publishes many, in order, and waits for all; one outcome for each.
     pub async fn publish_batch(&self, messages: Vec<Message>) -> Vec<Result<Ack, Error>> {
         self.publisher().publish_batch(messages).await
@@ -177,6 +182,14 @@ impl Room {
     /// A handle for publishing that can be cloned and outlives the subscription.
     pub fn publisher(&self) -> &Publisher {
         self.publisher.get_or_init(|| self.handle.publisher(self.name.clone()))
+    }
+
+    /// Says that the user has read everything up to here. A mark never goes back; what is past the head counts as the
+    /// head. Does not wait: the server keeps it within about a second, over its restarts too, and tells it as
+    /// [`Event::Marked`] to all sessions of the user that have joined the room or watch it. What is unread is the head
+    /// less the mark; [`Client::peek`](crate::Client::peek) has both.
+    pub fn mark_read(&self, offset: Offset) {
+        self.inbox.mark(offset);
     }
 
     /// Reads a part of the room's log, at most 1,000 records at a time, independently of the subscription.
@@ -198,7 +211,8 @@ impl Room {
             }
             match self.inbox.poll_take(context, std::mem::take(&mut self.bytes)) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(batch)) => {
+                Poll::Ready(Ok(Taken::Marked(offset))) => return Poll::Ready(Some(Ok(Event::Marked(offset)))),
+                Poll::Ready(Ok(Taken::Events(batch))) => {
                     self.epoch = batch.epoch;
                     self.bytes = batch.bytes;
                     self.events = batch.events.into_iter();
@@ -218,7 +232,7 @@ impl Room {
                 self.epoch = reset.epoch;
                 reset.valid_to
             }
-            Event::Presence(_) => return,
+            Event::Presence(_) | Event::Marked(_) => return,
         };
         self.position = Some(Position { epoch: self.epoch, offset });
     }

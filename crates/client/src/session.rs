@@ -11,12 +11,12 @@ use futures::future::BoxFuture;
 use loquic_wire::{
     Code, RoomName,
     control::{
-        Auth, Closing, Expiring, Goaway, Hello, Peek, Peeked, Ping, Pong, Refresh, Refused, RoomStatus, Welcome,
+        Auth, Closing, Expiring, Goaway, Hello, Marked, Peek, Peeked, Ping, Pong, Refresh, Refused, RoomStatus, Welcome,
     },
     frame::Body,
 };
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch},
     time::{sleep_until, timeout},
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct Session {
     /// The server has asked to go: nothing new is published here.
     pub(crate) leaving: watch::Sender<bool>,
     pub(crate) requests: mpsc::Sender<Request>,
+    /// The user's read marks that have moved.
+    pub(crate) marks: broadcast::Sender<Marked>,
 }
 
 /// Something to ask on the control stream.
@@ -81,6 +83,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Requests that wait to be written; past it `peek` waits.
 const REQUESTS_MAX: usize = 64;
 
+/// Read marks that wait for the rooms' tasks; of more, the oldest are not told.
+const MARKS_MAX: usize = 256;
+
 /// A number of permits that `Semaphore` and `acquire_many` take, whatever the server says.
 fn permits(limit: u32) -> usize {
     limit.clamp(1, 1 << 24) as usize
@@ -100,6 +105,7 @@ impl Session {
             reads: Arc::new(Semaphore::new(permits(limits.reads_max))),
             leaving: watch::Sender::new(false),
             requests,
+            marks: broadcast::Sender::new(MARKS_MAX),
             link,
             welcome,
             generation,
@@ -225,6 +231,10 @@ impl Control {
                         // The caller may have lost interest.
                         let _ = answer.send(rooms);
                     }
+                }
+                Marked::KIND => {
+                    // Nobody listens where no room is joined.
+                    let _ = self.session.marks.send(frames.body()?);
                 }
                 Expiring::KIND => self.handle_expiring(),
                 Goaway::KIND => self.handle_goaway(frames.body()?),

@@ -7,12 +7,13 @@ use std::{
 };
 
 use loquic_wire::{
-    Code, Epoch,
+    Code, Epoch, Offset,
     code::Action,
-    join::{Credit as CreditFrame, Joined},
+    control::Marked,
+    join::{Credit as CreditFrame, Joined, Mark},
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, broadcast, oneshot},
     time::sleep,
 };
 
@@ -36,6 +37,16 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     /// Credit has become free.
     freed: Notify,
+    /// The application has read further.
+    read: Notify,
+}
+
+/// What is handed over.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Events(Batch),
+    /// The user's read mark, of several only the newest.
+    Marked(Offset),
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +54,10 @@ struct State {
     batches: VecDeque<Batch>,
     /// The newest that has not been taken, and the epoch at its time. Alone, because no credit holds it back.
     presence: Option<(Epoch, Presence)>,
+    /// How far the application says it has read: said again in each session, because a mark may be lost with one.
+    mark: Option<Offset>,
+    /// What the server says of the mark, if it was not taken yet.
+    marked: Option<Offset>,
     /// `None` until the first session says how large it is.
     credit: Option<Credit>,
     /// The task has ended, and with which error, if any.
@@ -52,9 +67,16 @@ struct State {
 
 impl Inbox {
     /// Takes the next batch and gives back the credit of the last one. `Err(None)` is a quiet end.
-    pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: u64) -> Poll<Result<Batch, Option<Error>>> {
+    pub(crate) fn poll_take(&self, context: &mut Context<'_>, taken: u64) -> Poll<Result<Taken, Option<Error>>> {
         let mut state = lock(&self.state);
         let due = taken > 0 && state.credit.as_mut().is_some_and(|credit| credit.take(taken));
+        if let Some(offset) = state.marked.take() {
+            drop(state);
+            if due {
+                self.freed.notify_one();
+            }
+            return Poll::Ready(Ok(Taken::Marked(offset)));
+        }
         let batch = match (state.batches.pop_front(), state.presence.take()) {
             (Some(mut batch), presence) => {
                 batch.events.extend(presence.map(|(_, presence)| Event::Presence(presence)));
@@ -66,7 +88,7 @@ impl Inbox {
             (None, None) => None,
         };
         let result = match (batch, &mut state.ended) {
-            (Some(batch), _) => Poll::Ready(Ok(batch)),
+            (Some(batch), _) => Poll::Ready(Ok(Taken::Events(batch))),
             (None, Some(error)) => Poll::Ready(Err(error.take())),
             (None, None) => {
                 if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -102,6 +124,24 @@ impl Inbox {
         if due {
             self.freed.notify_one();
         }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The application has read up to here.
+    pub(crate) fn mark(&self, offset: Offset) {
+        let mut state = lock(&self.state);
+        state.mark = state.mark.max(Some(offset));
+        drop(state);
+        self.read.notify_one();
+    }
+
+    fn marked(&self, offset: Offset) {
+        let mut state = lock(&self.state);
+        state.marked = Some(offset);
+        let waker = state.waker.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -194,8 +234,12 @@ impl Subscriber {
         let credit = self.inbox.credit(wanted.min(session.credit_share)).await;
         let join = self.subscription.join(credit);
         let (mut sender, mut receiver) = stream::open(&*session.link, Priority::Bulk, &join).await?;
+        let mut marks = session.marks.subscribe();
+        if lock(&self.inbox.state).mark.is_some() {
+            self.inbox.read.notify_one();
+        }
         loop {
-            self.step(&mut sender, &mut receiver).await?;
+            self.step(&mut sender, &mut receiver, &mut marks).await?;
         }
     }
 
@@ -208,7 +252,12 @@ impl Subscriber {
         rooms.acquire_owned().await.map_err(|_| Error::Closed)
     }
 
-    async fn step(&mut self, sender: &mut Sender, receiver: &mut Receiver) -> Result<(), Error> {
+    async fn step(
+        &mut self,
+        sender: &mut Sender,
+        receiver: &mut Receiver,
+        marks: &mut broadcast::Receiver<Marked>,
+    ) -> Result<(), Error> {
         tokio::select! {
             // Reading first: it is what the credit was given for.
             biased;
@@ -220,6 +269,20 @@ impl Subscriber {
                 Some(bytes) => sender.write_frame(&CreditFrame { bytes }).await,
                 None => Ok(()),
             },
+            () = self.inbox.read.notified() => {
+                let mark = lock(&self.inbox.state).mark;
+                match mark {
+                    Some(offset) => sender.write_frame(&Mark { offset }).await,
+                    None => Ok(()),
+                }
+            }
+            // One that was missed is overtaken by the next; there is no other one to wait for.
+            Ok(marked) = marks.recv() => {
+                if marked.room == *self.subscription.room() {
+                    self.inbox.marked(marked.offset);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -64,6 +64,10 @@ impl Subscription {
         Self { level, ..self }
     }
 
+    pub(crate) fn room(&self) -> &RoomName {
+        &self.room
+    }
+
     /// The first frame of the next stream.
     pub(crate) fn join(&mut self, credit: u64) -> Join {
         self.joined = None;

@@ -47,8 +47,13 @@ impl Kind {
         Self::NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| *name)
     }
 
-    /// Whether a client may publish it: messages and the application's kinds. The others are reserved.
+    /// Whether a client may publish it: what can be deleted, and deletes. The others are reserved.
     pub fn is_publishable(self) -> bool {
+        self.is_deletable() || self == Self::DELETE
+    }
+
+    /// Whether a delete may name such a record: messages and the application's kinds.
+    pub fn is_deletable(self) -> bool {
         self == Self::MESSAGE || self.0 >= Self::APPLICATION.0
     }
 }
@@ -83,6 +88,16 @@ impl Flags {
     /// Whether all bits of `other` are set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// With all bits of `other` as well.
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether a client may publish with these flags.
@@ -145,6 +160,13 @@ impl Record {
             + refers
             + varint_len(self.payload.len() as u64)
             + self.payload.len()
+    }
+}
+
+impl Record {
+    /// The record without its content: what is left of it once it has been deleted.
+    pub fn redacted(self) -> Self {
+        Self { flags: self.flags.with(Flags::REDACTED), payload: Bytes::new(), ..self }
     }
 }
 

@@ -11,13 +11,16 @@ use bytes::Bytes;
 use loquic_wire::{Code, Epoch, Flags, Format, Kind, Offset, ProducerId, Record, Time, publish::Publish};
 use proptest::prelude::*;
 
-use super::super::apply::{Delta, Outcome, Partition, apply};
+use super::super::{
+    apply::{Delta, Outcome, Partition, apply},
+    targets,
+};
 use super::{key, node::twin};
 use crate::{
     config::limits,
     journal::{Batch, Item, Op, RoomKey},
     log::{
-        Chunk, Space,
+        self, Chunk, Memory, Space, Store, keys, reading,
         rows::{self, Class, Level, Policy, ProducerKey, Stretch},
     },
 };
@@ -38,6 +41,7 @@ enum Step {
 #[derive(Debug, Clone)]
 enum StepItem {
     Next { bytes: usize, refers: Option<u64> },
+    Delete { refers: u64, moderates: bool },
     Gap(u64),
     Duplicate(u64),
     Any(u64),
@@ -49,6 +53,7 @@ fn item() -> impl Strategy<Value = StepItem> {
     prop_oneof![
         12 => (prop_oneof![150 => 0..40usize, 1 => 20_000..70_000usize], refers)
             .prop_map(|(bytes, refers)| StepItem::Next { bytes, refers }),
+        4 => (1..40u64, prop::bool::weighted(0.2)).prop_map(|(refers, moderates)| StepItem::Delete { refers, moderates }),
         1 => (1..5u64).prop_map(StepItem::Gap),
         2 => (0..6u64).prop_map(StepItem::Duplicate),
         1 => (1..12u64).prop_map(StepItem::Any),
@@ -82,6 +87,73 @@ fn step(policy: impl Strategy<Value = Policy> + Clone) -> impl Strategy<Value = 
         1 => (0..3usize, policy).prop_map(|(room, policy)| Step::Policy { room, policy }),
         1 => prop::collection::vec(0..3usize, 0..3).prop_map(|rooms| Step::Tick { rooms }),
     ]
+}
+
+/// Three producers are ann's, the last one is bob's.
+fn who(by: u8) -> ProducerKey {
+    let key = twin(by);
+    if by == 3 { ProducerKey { user: "bob".parse().unwrap(), ..key } } else { key }
+}
+
+/// What applying needs around it: the chunks that were stored.
+#[derive(Default)]
+struct Log {
+    state: Partition,
+    store: Memory,
+}
+
+impl Log {
+    fn apply(&mut self, batch: &Batch) -> Delta {
+        targets::bring(&self.store, &mut self.state, &batch.ops);
+        apply(&self.state, batch)
+    }
+
+    fn install(&mut self, delta: &Delta) {
+        let mut batch = log::Batch::default();
+        for room in &delta.rooms {
+            let fresh = room.chunks.iter().map(|new| (&new.space, &new.chunk));
+            let rewritten = room.rewritten.iter().map(|(space, chunk)| (space, chunk));
+            for (space, chunk) in fresh.chain(rewritten) {
+                batch.put(*space, keys::chunk(room.row.id(room.slot), chunk.last()), chunk.encode().0);
+            }
+        }
+        self.store.write(&batch).unwrap();
+        targets::drop(&mut self.state, delta);
+        self.state.install(delta);
+    }
+
+    /// Everything that is held, as it is stored.
+    fn records(&self) -> Vec<(RoomKey, Record)> {
+        let mut records = Vec::new();
+        for (key, room) in &self.state.rooms {
+            let Some(row) = &room.row else { continue };
+            let mut next = row.floor;
+            while next <= row.head {
+                let record = reading::record_at(&self.store, row.id(key.slot()), row, next).unwrap();
+                records.push((key.clone(), record.expect("it is held")));
+                next = next.next();
+            }
+        }
+        records.sort_by(|a, b| (&a.0, a.1.offset).cmp(&(&b.0, b.1.offset)));
+        records
+    }
+
+    /// The segments count the bytes that are stored.
+    fn check_bytes(&self) {
+        for (key, room) in &self.state.rooms {
+            let Some(row) = &room.row else { continue };
+            let counted: u64 = row.segments.iter().map(|segment| segment.bytes).sum();
+            let mut next = row.segments.first().map_or(row.head.next(), |segment| segment.first);
+            let mut stored = 0;
+            while next <= row.head {
+                let space = row.space_of(next).unwrap();
+                let chunk = reading::chunk_at(&self.store, row.id(key.slot()), space, next).unwrap().unwrap();
+                stored += chunk.frames.len() as u64;
+                next = chunk.last().next();
+            }
+            assert_eq!(counted, stored);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -140,7 +212,7 @@ impl Model {
                 let (time, epoch) = (self.time, self.epochs.last().copied().unwrap_or(0));
                 let model = self.rooms[*room].as_mut().unwrap();
                 let (items, fates, expected) = model.append(*producer, *starts_at, items, time, epoch, floors[*room]);
-                let (room, producer) = (key(ROOMS[*room]), Arc::new(twin(*producer)));
+                let (room, producer) = (key(ROOMS[*room]), Arc::new(who(*producer)));
                 (Op::Append { room, producer, starts_at: *starts_at, items }, fates, expected)
             }
         }
@@ -177,6 +249,7 @@ impl ModelRoom {
             let next = expected.unwrap_or(7);
             let (id, bytes, refers) = match step {
                 StepItem::Next { bytes, refers } => (next, *bytes, *refers),
+                StepItem::Delete { refers, .. } => (next, 0, Some(*refers)),
                 StepItem::Gap(gap) => (next + gap, 1, None),
                 StepItem::Duplicate(back) => (next.saturating_sub(1 + back).max(1), 1, None),
                 StepItem::Any(id) => (*id, 1, None),
@@ -184,9 +257,10 @@ impl ModelRoom {
             };
             let refers = refers.map(|offset| Offset::saturating(offset.max(1)));
             let refused = |code| Fate::Refused(id, code, expected.unwrap_or(id));
+            let deletes = if let StepItem::Delete { moderates, .. } = step { Some(*moderates) } else { None };
             let publish = Publish {
                 id,
-                kind: Kind::MESSAGE,
+                kind: if deletes.is_some() { Kind::DELETE } else { Kind::MESSAGE },
                 format: Format::Bytes,
                 flags: Flags::NONE,
                 refers,
@@ -196,13 +270,20 @@ impl ModelRoom {
                 items.push(Item::Refused { id, code: Code::PAYLOAD_TOO_LARGE });
                 refused(Code::PAYLOAD_TOO_LARGE)
             } else {
-                items.push(Item::Publish(publish.clone()));
+                items.push(match deletes {
+                    Some(moderates) => Item::Delete { publish: publish.clone(), moderates },
+                    None => Item::Publish(publish.clone()),
+                });
                 if last.is_some_and(|last| id <= last) {
                     Fate::Known(id)
                 } else if expected.is_some_and(|expected| id != expected) {
                     refused(Code::ID_GAP)
                 } else if refers.is_some_and(|refers| refers > self.head()) {
                     refused(Code::BAD_RECORD)
+                } else if let Some(code) =
+                    deletes.and_then(|moderates| self.delete(by, refers, moderates, time, floor).err())
+                {
+                    refused(code)
                 } else {
                     self.keep(by, &publish, time, epoch);
                     Fate::At(id, self.head())
@@ -220,9 +301,30 @@ impl ModelRoom {
         (items, fates, expected)
     }
 
+    fn delete(
+        &mut self,
+        by: u8,
+        refers: Option<Offset>,
+        moderates: bool,
+        time: Time,
+        floor: Offset,
+    ) -> Result<(), Code> {
+        let target = refers.filter(|offset| *offset >= floor).ok_or(Code::BAD_RECORD)?;
+        let kept = &mut self.records[target.get() as usize - 1];
+        if kept.space.is_over(time) || kept.record.kind == Kind::DELETE {
+            return Err(Code::BAD_RECORD);
+        }
+        if kept.record.sender != who(by).user && !moderates {
+            return Err(Code::FORBIDDEN);
+        }
+        kept.record.flags = Flags::REDACTED;
+        kept.record.payload = Bytes::new();
+        Ok(())
+    }
+
     fn keep(&mut self, by: u8, publish: &Publish, time: Time, epoch: u64) {
         let offset = self.head().next();
-        let key = twin(by);
+        let key = who(by);
         let record = Record {
             offset,
             time,
@@ -291,7 +393,7 @@ fn check_rooms(delta: &Delta, model: &Model, before: &Partition) {
             kept.iter().for_each(|kept| ids.entry(kept.by).or_default().push((kept.record.id, kept.record.offset)));
             assert_eq!((new.dedupe.len(), new.chunk.producers.len()), (ids.len(), ids.len()));
             for (by, ids) in ids {
-                let producer = twin(by);
+                let producer = who(by);
                 let (_, row) = new.dedupe.iter().find(|(key, _)| **key == producer).unwrap();
                 let runs = row.runs.iter();
                 let mapped = runs.flat_map(|run| (0..u64::from(run.count)).map(|i| (run.id + i, run.offset.plus(i))));
@@ -302,7 +404,7 @@ fn check_rooms(delta: &Delta, model: &Model, before: &Partition) {
         }
         assert_eq!(next, change.row.head.next(), "every record is in a chunk");
         for (producer, row) in &change.producers {
-            let by = (0..4).find(|by| twin(*by) == **producer).unwrap();
+            let by = (0..4).find(|by| who(*by) == **producer).unwrap();
             assert_eq!(room.producers.get(&by), Some(&(row.last_id, row.offset, row.time)));
         }
     }
@@ -338,31 +440,37 @@ proptest! {
         batches in prop::collection::vec((time_step(), prop::collection::vec(step(policy()), 0..8)), 1..8),
     ) {
         let mut model = Model::default();
-        let mut state = Partition::default();
+        let mut log = Log::default();
         let mut clock = 1_700_000_000_000i64;
         for (passed, steps) in batches {
             clock += passed;
             model.time = model.time.max(Time::saturating(clock as u64));
-            let floors = floors(&state);
+            let floors = floors(&log.state);
             let taken: Vec<_> =
                 with_rooms(&steps, &model, policy).iter().map(|step| model.take(step, &floors)).collect();
             model.rooms.iter_mut().flatten().for_each(|room| room.pins.clear());
             let ops = taken.iter().map(|(op, ..)| op.clone()).collect();
             let batch = Batch { time: Time::saturating(clock as u64), ops };
-            let delta = apply(&state, &batch);
+            let delta = log.apply(&batch);
             prop_assert_eq!(delta.outcomes.len(), taken.len());
             for (outcomes, (op, expected_fates, expected)) in delta.outcomes.iter().zip(&taken) {
                 assert_eq!(&fates(&outcomes.of), expected_fates, "{:?}", op);
                 assert_eq!(outcomes.expected, *expected, "{op:?}");
             }
-            prop_assert_eq!(delta.row.applied, state.row.applied + 1);
+            prop_assert_eq!(delta.row.applied, log.state.row.applied + 1);
             prop_assert_eq!(delta.row.time, model.time);
             let epochs: Vec<u64> = delta.row.epochs.iter().map(|epoch| epoch.get()).collect();
             prop_assert_eq!(&epochs, &model.epochs);
             prop_assert!(epochs.is_sorted_by(|a, b| a < b));
-            check_rooms(&delta, &model, &state);
-            prop_assert!(bytes(&delta) == bytes(&apply(&state, &batch)), "the same bytes each time");
-            state.install(&delta);
+            check_rooms(&delta, &model, &log.state);
+            prop_assert!(bytes(&delta) == bytes(&apply(&log.state, &batch)), "the same bytes each time");
+            log.install(&delta);
+            for (key, record) in log.records() {
+                let index = ROOMS.iter().position(|room| super::key(room) == key).unwrap();
+                let kept = &model.rooms[index].as_ref().unwrap().records[record.offset.get() as usize - 1];
+                prop_assert_eq!(&record, &kept.record);
+            }
+            log.check_bytes();
         }
     }
 
@@ -378,12 +486,11 @@ proptest! {
         for step in with_rooms(&steps, &model, Policy::default()) {
             ops.push(model.take(&step, &[Offset::FIRST; 3]).0);
         }
-        let mut whole = Partition::default();
-        let delta = apply(&whole, &Batch { time: model.time, ops: ops.clone() });
+        let mut whole = Log::default();
+        let delta = whole.apply(&Batch { time: model.time, ops: ops.clone() });
         whole.install(&delta);
-        let mut records = records(&[delta]);
-        let mut pieces = Partition::default();
-        let (mut deltas, mut left) = (Vec::new(), BTreeMap::new());
+        let mut pieces = Log::default();
+        let mut left = BTreeMap::new();
         for mut op in ops {
             let by = match &mut op {
                 Op::Append { room, producer, starts_at, .. } => {
@@ -393,15 +500,12 @@ proptest! {
                 }
                 _ => None,
             };
-            let delta = apply(&pieces, &Batch { time: model.time, ops: vec![op] });
+            let delta = pieces.apply(&Batch { time: model.time, ops: vec![op] });
             pieces.install(&delta);
             left.extend(by.map(|by| (by, delta.outcomes[0].expected)));
-            deltas.push(delta);
         }
-        let mut cut = self::records(&deltas);
-        records.sort_by(|a, b| (&a.0, a.1.offset).cmp(&(&b.0, b.1.offset)));
-        cut.sort_by(|a, b| (&a.0, a.1.offset).cmp(&(&b.0, b.1.offset)));
-        prop_assert_eq!(records, cut);
+        prop_assert_eq!(whole.records(), pieces.records());
+        let (whole, pieces) = (whole.state, pieces.state);
         prop_assert_eq!(&whole.row.epochs, &pieces.row.epochs);
         for (key, room) in &whole.rooms {
             let piece = &pieces.rooms[key];
@@ -425,18 +529,9 @@ fn bytes(delta: &Delta) -> Vec<u8> {
             out.extend_from_slice(&new.chunk.encode().0);
             new.dedupe.iter().for_each(|(key, row)| out.extend([rows::encode(&**key), rows::encode(row)].concat()));
         }
+        room.rewritten.iter().for_each(|(_, chunk)| out.extend_from_slice(&chunk.encode().0));
     }
     out
-}
-
-fn records(deltas: &[Delta]) -> Vec<(RoomKey, Record)> {
-    let rooms = deltas.iter().flat_map(|delta| &delta.rooms);
-    rooms
-        .flat_map(|room| {
-            let records = room.chunks.iter().flat_map(|new| new.chunk.records().unwrap());
-            records.map(|record| (room.key.clone(), record))
-        })
-        .collect()
 }
 
 fn tiny(id: u64) -> Item {
@@ -485,7 +580,7 @@ fn a_chunk_never_has_more_producers_or_runs_than_can_be_read_again() {
 fn rows_can_be_read_after_any_number_of_unclean_starts() {
     let mut state = created();
     for start in 0..2_500 {
-        let producer = Arc::new(twin(1));
+        let producer = Arc::new(who(1));
         let append = Op::Append { room: key("a"), producer, starts_at: None, items: vec![tiny(1 + start)] };
         let base = Op::Base { epoch: Epoch::ZERO };
         state.install(&apply(&state, &Batch { time: Time::saturating(1), ops: vec![base, append] }));

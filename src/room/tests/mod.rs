@@ -2,10 +2,12 @@
 
 mod apply_model;
 mod floor_model;
+mod marks;
 mod node;
 mod publish_model;
 mod reader_model;
 mod recovery_model;
+mod redaction;
 mod tail_model;
 
 use std::sync::Arc;

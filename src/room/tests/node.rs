@@ -11,6 +11,7 @@ use super::super::{
     inbox::{Inbox, Request},
     live::Tails,
     machine::Machine,
+    marks::Marks,
     reader::Event,
     watch::Watches,
 };
@@ -35,6 +36,7 @@ impl Node {
             tails: Tails::new(options.tail_bytes_max, options.tails_bytes_max),
             watches: Watches::default(),
             append_turns: Default::default(),
+            marks: Marks::default(),
             policies: options.policies.clone(),
             payload_bytes_max: options.payload_bytes_max,
             inbox_bytes_max: options.inbox_bytes_max,
@@ -90,6 +92,7 @@ impl Node {
         let batch = self.machine.housekeep(self.now, None);
         self.store.write(&batch).unwrap();
         self.store.sync().unwrap();
+        self.machine.housekept();
     }
 
     pub(super) fn later(&mut self, millis: u64) {

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loquic_wire::{
-    Code, Frame,
+    Code, Frame, Kind, Offset, ProducerId, TenantName,
     join::From,
-    publish::{Duplicate, Nack, Opened},
+    publish::{Duplicate, Nack, Opened, Publish},
 };
 use tokio::time::timeout;
 
-use super::peer::{Peer, join, open, publish, shared};
+use super::peer::{AllowEverything, Peer, join, open, publish, room, shared};
 use crate::{
     config::limits,
+    room::{Answer, ProducerKey, RoomKey, testing},
+    session::{Config, Shared, auth::DANGER_ADMIT_EVERYBODY},
     transport::{SendStream, StreamError, memory},
 };
 
@@ -55,6 +57,34 @@ async fn a_publisher_that_ends_gets_every_answer() {
     assert_eq!(publisher.acks(1_000).await.len(), 1_000);
     publisher.ended().await;
     control.is_alive().await;
+}
+
+/// Goal: whether somebody may delete what is another's is decided by rights, for each publish.
+#[tokio::test]
+async fn who_may_moderate_deletes_what_others_have_sent() {
+    for (moderates, is_taken) in [(false, false), (true, true)] {
+        let rooms = testing::rooms();
+        let sent = {
+            let key = RoomKey { tenant: TenantName::main(), room: room("a") };
+            let attached = rooms.attach(&key).await.unwrap();
+            let bob = ProducerKey { user: "bob".parse().unwrap(), producer: ProducerId([7; 16]) };
+            let mut bob = rooms.open_producer(&attached, bob).await.unwrap();
+            bob.offer(vec![publish(1, "spam")]);
+            bob.next().await.unwrap()
+        };
+        assert!(matches!(sent[..], [Answer::Ack(_)]), "{sent:?}");
+        let shared = match moderates {
+            true => Shared::new(rooms, AllowEverything, Config::default()),
+            false => Shared::new(rooms, DANGER_ADMIT_EVERYBODY, Config::default()),
+        };
+        let (peer, _control) = Peer::greet(&shared).await;
+        let (mut ada, _) = peer.publisher("a", 1).await;
+        ada.say(Publish { kind: Kind::DELETE, refers: Some(Offset::FIRST), ..publish(1, "") }).await;
+        match is_taken {
+            true => assert_eq!(ada.acks(1).await[0].position.offset.get(), 2),
+            false => assert_eq!(ada.hear::<Nack>().await.code, Code::FORBIDDEN),
+        }
+    }
 }
 
 #[tokio::test]

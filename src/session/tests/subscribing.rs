@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loquic_wire::{
     Code, Epoch, Offset, Position,
-    control::{Peek, Peeked},
+    control::{Marked, Peek, Peeked},
     join::{CaughtUp, Credit, From, Gap, GapReason, Join, Joined, Left, Mark, Mode, Reset},
     limits::NUMBER_MAX,
     publish::Duplicate,
@@ -173,12 +173,30 @@ async fn ending_the_stream_leaves_the_room() {
 }
 
 #[tokio::test]
-async fn what_is_not_offered_yet_ends_the_stream_only() {
-    let (peer, mut control) = Peer::greet(&shared()).await;
+async fn a_read_mark_is_told_to_the_users_sessions_that_follow_the_room() {
+    let shared = shared();
+    let (peer, mut control) = Peer::greet(&shared).await;
+    let (other, mut other_control) = Peer::greet(&shared).await;
+    let (_nowhere, mut nowhere_control) = Peer::greet(&shared).await;
+    fill(&peer, "a", 5).await;
     let (mut stream, _) = peer.join("a", From::Live).await;
-    caught_up(&mut stream, 0).await;
-    stream.say(Mark { offset: Offset::FIRST }).await;
-    left(&mut stream, Code::NOT_OFFERED).await;
+    let mut watch = other.open(Watch::Rooms(vec![room("a")])).await;
+    let _: Head = watch.hear().await;
+    // Only the newest counts, and nothing past the head.
+    for offset in [1, 3, 2] {
+        stream.say(Mark { offset: Offset::saturating(offset) }).await;
+    }
+    for control in [&mut control, &mut other_control] {
+        let marked: Marked = control.hear().await;
+        assert_eq!((marked.room.as_str(), marked.offset.get()), ("a", 3));
+    }
+    stream.say(Mark { offset: Offset::saturating(99) }).await;
+    let marked: Marked = control.hear().await;
+    assert_eq!(marked.offset.get(), 5);
+    nowhere_control.say(Peek { rooms: vec![room("a"), room("b")] }).await;
+    let peeked: Peeked = nowhere_control.hear().await;
+    let marks: Vec<_> = peeked.rooms.iter().map(|room| room.as_ref().unwrap().mark).collect();
+    assert_eq!(marks, [Some(Offset::saturating(5)), None]);
     control.is_alive().await;
 }
 

@@ -153,9 +153,6 @@ async fn what_is_not_offered_is_refused_and_not_ignored() {
     session.ends_with(Code::NOT_OFFERED).await;
 
     let mut session = world.session().await;
-    let (mut stream, _) = session.join("bad", From::Live, 0).await;
-    stream.say(loquic_wire::join::Mark { offset: loquic_wire::Offset::FIRST }).await;
-    stream.left(Code::NOT_OFFERED).await;
     session.lives().await;
     session.peer.close().await;
     world.finish().await;

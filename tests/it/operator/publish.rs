@@ -51,6 +51,21 @@ async fn the_format_is_text_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_record_is_deleted_by_its_offset() {
+    let site = Site::new("");
+    let node = site.start().await;
+    run(client(&site, "pub", &["a", "a slip of the tongue"])).await.says(0, &[]);
+    let ran = run(client(&site, "pub", &["a", "--delete", "1"])).await;
+    assert_eq!(ran.says(0, &[]).json()[0]["offset"], 2);
+    let reader = site.connect("reader").await;
+    assert!(reader.history("a", Range::Newest, 10).await.unwrap().records[0].payload.is_empty());
+    run(client(&site, "pub", &["a", "--delete", "7"])).await.says(3, &["bad_record"]);
+    run(client(&site, "pub", &["a", "--delete", "0"])).await.says(2, &["an offset is a number"]);
+    reader.close().await;
+    node.terminate().await;
+}
+
+#[tokio::test]
 async fn standard_input_is_published_line_by_line_in_order() {
     const LINES: u64 = 20_000;
     let site = Site::new("");

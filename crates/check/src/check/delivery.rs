@@ -25,6 +25,8 @@ pub(crate) fn check(steps: &Steps, floors: &Floors, ledger: &mut Ledger, found: 
                     ledger.observe(session, epoch, (offset, hash, step.time), 0, found);
                     cursor.record(session, offset, found);
                 }
+                // Restored by now.
+                Some(Seen::Redacted { .. }) => {}
                 Some(Seen::Gap { from, to, reason }) => {
                     gap::check(session, (from, to, reason), step.time, floors, ledger, found);
                     cursor.gap(session, (from, to), found);

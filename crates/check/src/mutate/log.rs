@@ -1,7 +1,7 @@
 //! Mutations of final logs, floors and lineages.
 
 use crate::{
-    history::{Floor, History, Kind, Outcome, Room, Seen, SessionId},
+    history::{Delete, Floor, History, Kind, Outcome, Room, Seen, SessionId},
     mutate::{
         Mutation, Random,
         breakage::{Ground, append, choose, final_logs, final_records},
@@ -17,6 +17,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     Mutation::new("re-hash an acked record in the logs", I2, Ground::Whole, |h, r| rehash(h, r, false)),
     Mutation::new("re-hash a record in one node's log", I6, Ground::Trimmed, |h, r| rehash(h, r, true)),
     Mutation::new("swap two records in one node's log", I6, Ground::Trimmed, swap),
+    Mutation::new("a record without content that nobody deleted", I6, Ground::Trimmed, redact_unasked),
+    Mutation::new("a deleted record comes back", I6, Ground::Whole, come_back),
     Mutation::new("phantom in the logs", I4, Ground::Trimmed, phantom),
     Mutation::new("early trim", I11, Ground::Whole, trim_early),
     Mutation::new("floor goes back", I11, Ground::Trimmed, floor_back),
@@ -86,6 +88,43 @@ fn some_log(history: &History, random: &mut Random, least: usize) -> Option<Log>
     let session = &history.sessions[i];
     let records = final_records(history, session.room);
     (records.len() >= least).then_some((session.room, session.session, records))
+}
+
+/// Deletes an acked record just before the logs are read, which is as it should be: they have it without content.
+pub(super) fn delete(history: &mut History, random: &mut Random) -> Option<(Room, u64)> {
+    let (room, offset) = acked(history, random)?;
+    let logs = final_logs(history, room);
+    let read = history.sessions.iter().filter(|session| logs.contains(&session.session));
+    let at = read.map(|session| session.invoked).min()?.checked_sub(1)?;
+    history.deletes.push(Delete { room, offset, invoked: at, returned: Some(at) });
+    for item in &mut history.items {
+        let begun = history.sessions.iter().find(|session| session.session == item.session);
+        if begun.is_some_and(|session| session.room == room && session.invoked > at) && is_at(item.seen, offset) {
+            item.seen = Seen::Redacted { offset };
+        }
+    }
+    Some((room, offset))
+}
+
+fn come_back(history: &mut History, random: &mut Random) -> bool {
+    let whole = history.items.clone();
+    let Some((room, offset)) = delete(history, random) else { return false };
+    let Some(log) = random.pick(&final_logs(history, room)) else { return false };
+    for (item, before) in history.items.iter_mut().zip(whole).filter(|(item, _)| item.session == log) {
+        if item.seen == (Seen::Redacted { offset }) {
+            *item = before;
+        }
+    }
+    true
+}
+
+fn redact_unasked(history: &mut History, random: &mut Random) -> bool {
+    let Some((_, log, records)) = some_log(history, random, 1) else { return false };
+    let Some((offset, _)) = random.pick(&records) else { return false };
+    for item in history.items.iter_mut().filter(|item| item.session == log && is_at(item.seen, offset)) {
+        item.seen = Seen::Redacted { offset };
+    }
+    true
 }
 
 fn hole(history: &mut History, random: &mut Random) -> bool {

@@ -65,6 +65,24 @@ fn every_mutation_is_flagged() {
     }
 }
 
+/// Deletes that do what they should are no violation, and are in the file.
+#[test]
+fn deleted_records_are_no_violation() {
+    let mut deleted = 0;
+    for seed in 0..50 {
+        let random = &mut Random::new(seed);
+        let shape = Shape { trims: false, final_logs: true, ..Shape::random(random) };
+        let mut history = generate(&shape, seed);
+        deleted += u32::from(super::log::delete(&mut history, random).is_some());
+        let report = check(&history, &shape.promise());
+        assert!(report.is_clean(), "seed {seed}: {report}");
+        let mut file = Vec::new();
+        history.write(&mut file).unwrap();
+        assert_eq!(History::read(file.as_slice()).unwrap(), history);
+    }
+    assert!(deleted > 25);
+}
+
 #[test]
 fn a_file_reads_back_as_it_was_written() {
     for seed in 0..50 {

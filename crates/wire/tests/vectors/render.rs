@@ -255,7 +255,7 @@ pub(crate) fn fields(frame: &Frame) -> Vec<Field> {
         Opened { last_id "the producer's last id, 0 if unknown", in_flight_max "publishes without an answer at once" }
         Publish {
             id "the last id + 1, or a retry",
-            kind "one raw byte: 0 or 32 and up",
+            kind "one raw byte: 0, 2 delete, or 32 and up",
             format "variant 0 bytes, 1 text, 2 json",
             flags "one raw byte: 1 encrypted",
             refers "option of an offset",

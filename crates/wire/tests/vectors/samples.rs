@@ -324,6 +324,18 @@ fn publish() -> Vec<(&'static str, Frame)> {
             .into(),
         ),
         (
+            "a delete",
+            Publish {
+                id: 8,
+                kind: Kind::DELETE,
+                format: Format::Bytes,
+                flags: Flags::NONE,
+                refers: Some(offset(42)),
+                payload: Bytes::new(),
+            }
+            .into(),
+        ),
+        (
             "an empty payload",
             Publish {
                 id: 1,
