@@ -293,6 +293,8 @@ FRAMES = {
     "Read": (0x40, SHORT, Struct(room=ROOM, range=RANGE, limit=U32)),
     "ReadHead": (0x41, SHORT, Struct(epoch=U64, floor=U64, head=U64)),
     "ReadEnd": (0x42, SHORT, Struct(first=U64, last=U64, more=BOOL)),
+    "Who": (0x50, SHORT, Struct(room=ROOM, after=Option(USER), limit=U32)),
+    "Members": (0x51, LONG, Struct(count=U64, members=List(Struct(user=USER, sessions=U32)), more=BOOL)),
 }
 KINDS = {kind: (name, longest, fields) for name, (kind, longest, fields) in FRAMES.items()}
 LONGEST = max(longest for _, longest, _ in FRAMES.values())

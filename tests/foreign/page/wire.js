@@ -258,6 +258,8 @@ export const FRAMES = {
   }],
   ReadHead: [0x41, SHORT, { epoch: u64, floor: u64, head: u64 }],
   ReadEnd: [0x42, SHORT, { first: u64, last: u64, more: bool }],
+  Who: [0x50, SHORT, { room, after: option(user), limit: u32 }],
+  Members: [0x51, LONG, { count: u64, members: list(struct({ user, sessions: u32 })), more: bool }],
 }
 const KINDS = new Map(Object.entries(FRAMES).map(([frame, [kind, max]]) => [kind, { frame, max }]))
 
