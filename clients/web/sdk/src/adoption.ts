@@ -5,6 +5,7 @@ import type { Entry } from './outbox.ts'
 import { Publisher } from './publisher.ts'
 import { shelfOf, type Storage } from './store.ts'
 import { fromHex } from './wire/coding.ts'
+import type { Publish } from './wire/record.ts'
 
 /**
  * Sends what a producer has left, under its ids. The caller holds the producer's lock. `adopted` holds what has no
@@ -48,7 +49,7 @@ async function readRooms(storage: Storage, prefix: string): Promise<Map<string, 
 }
 
 function fromItem(text: string, seq: number): Entry {
-  const { id, payload, ...rest } = JSON.parse(text) as Omit<Entry['message'], 'payload'> & { id: number; payload: string }
+  const { id, payload, ...rest } = JSON.parse(text) as Omit<Publish, 'payload'> & { payload: string }
   const bytes = rest.format === 'bytes' ? fromHex(payload) : new TextEncoder().encode(payload)
   // Nobody waits for it any more; whether it was sent is not known.
   return { seq, id, message: { ...rest, payload: bytes }, inDoubt: true, kept: true, resolved: false, settle: () => {} }

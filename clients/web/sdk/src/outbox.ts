@@ -248,7 +248,7 @@ export class Outbox {
     }
   }
 
-  /** Puts an entry on the shelf under its newest id. Where that fails later it is given up: it was not sent under it. */
+  /** Puts an entry on the shelf under its newest id. Where that fails later it is given up: it was not sent. */
   #keep(entry: Entry): void {
     const { id } = entry
     const stored = this.#shelf.put(entry)

@@ -58,7 +58,9 @@ export class Room<T = unknown> {
     this.#options = options
     this.#subscriber = new Subscriber<T>(core, name, options)
     this.#marker = new Marker(core, name, this.#subscriber)
-    this.#subscriber.state.subscribe(({ type }) => type === 'joined' && this.#marker.say().catch(() => {}))
+    this.#subscriber.state.subscribe(({ type }) => {
+      if (type === 'joined') this.#marker.say().catch(() => {})
+    })
   }
 
   /**
