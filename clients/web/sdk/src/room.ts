@@ -137,8 +137,8 @@ export class Room<T = unknown> {
   }
 
   /**
-   * The user has read up to here. Marks only move forward, and all of the user's sessions are told. The promise need not
-   * be looked at; it rejects with code `not_offered` once it is known that the server keeps no marks.
+   * The user has read up to here. Marks only move forward, and all of the user's sessions are told. The promise need
+   * not be looked at; it rejects with code `not_offered` once it is known that the server keeps no marks.
    */
   markRead(offset: number): Promise<void> {
     if (!Number.isSafeInteger(offset) || offset < 0) throw invalid(`${offset} is not an offset`)
