@@ -46,7 +46,7 @@ it('the mock server works in Node as it is', async () => {
   expect(await node(`${program}; process.exit(0)`)).toBe('1')
 })
 
-/** What an application takes in with everything that the package exports; without what is loaded when needed. The aim is 20 kB. */
+/** What an application takes in, all exports counted, without what is loaded when needed. The aim is 20 kB. */
 const SIZE_MAX = 21_100
 
 it('is small, and the WebSocket fallback is a chunk of its own', async () => {
