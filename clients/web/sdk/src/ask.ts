@@ -5,7 +5,7 @@ import type { Core } from './core.ts'
 import { toError } from './error.ts'
 import type { Session } from './session.ts'
 import { FrameStream } from './stream.ts'
-import { type Places, sleep, unlessAborted } from './sync.ts'
+import { onAbort, type Places, sleep, unlessAborted } from './sync.ts'
 import { Code } from './wire/code.ts'
 import type { Body, FrameName } from './wire/frame.ts'
 
@@ -59,8 +59,7 @@ export function askOnStream<N extends FrameName, R>(
   return ask(core, signal, async (session) => {
     const leave = await places(session).take(signal)
     let stream: FrameStream | undefined
-    const abort = () => stream?.abort()
-    signal?.addEventListener('abort', abort, { once: true })
+    const unlisten = onAbort(signal, () => stream?.abort())
     try {
       stream = await FrameStream.open(session.link, name, body)
       signal?.throwIfAborted()
@@ -71,7 +70,7 @@ export function askOnStream<N extends FrameName, R>(
       stream?.abort()
       throw error
     } finally {
-      signal?.removeEventListener('abort', abort)
+      unlisten()
       leave()
     }
   })

@@ -4,13 +4,13 @@ import { ask } from './ask.ts'
 import { BACKOFF, type Backoff } from './backoff.ts'
 import { Core, type Debug } from './core.ts'
 import { invalid } from './error.ts'
-import { Feed } from './feed.ts'
+import { asIs, Feed } from './feed.ts'
 import { DRAIN_MS_DEFAULT } from './limits.ts'
 import type { Connect } from './link.ts'
 import { Outboxes } from './outboxes.ts'
 import { Room, type RoomOptions } from './room.ts'
 import type { ClientState, Status } from './status.ts'
-import { browserStore, type Locks, type Storage } from './store.ts'
+import { browserStore, type Store } from './store.ts'
 import { Supervisor } from './supervisor.ts'
 import { type GetToken, identity } from './token.ts'
 import { type BrowserTransport, type Dialer, dialer } from './transport.ts'
@@ -39,7 +39,7 @@ export interface ClientOptions {
    * Where publishes without an answer are kept, so that a reload loses none. Default: the browser's local storage and
    * locks; `false` for nowhere.
    */
-  store?: false | { storage: Storage; locks: Locks }
+  store?: false | Store
   backoff?: Partial<Backoff>
   /** In place of the network: the mock server of `@loquic/client/testing` has one. */
   connect?: Connect
@@ -118,7 +118,7 @@ export class Client {
 
   /** The status now and each time it changes; a slow reader gets the newest. Ends when the client is closed. */
   status(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<Status> {
-    const feed = new Feed<Status>(() => stop(), options.signal)
+    const feed = new Feed<Status>(() => stop(), options.signal, asIs)
     const stop = this.#core.status.subscribe((status) => {
       feed.push('', status)
       if (status.state === 'closed') feed.end()

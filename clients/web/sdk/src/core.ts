@@ -24,12 +24,14 @@ export class Core {
   readonly known = new Known()
   /** What the last session said; the protocol's maximum before the first. */
   payloadBytesMax = PAYLOAD_BYTES_MAX_HARD
+  /** The server keeps read marks, as far as it has not said otherwise in this session. */
+  offersMarks = true
   /** Who the last session was. */
   principal: Principal | undefined
   #session: Session | undefined
   #closed: LoquicError | undefined
   readonly #ending = new AbortController()
-  readonly #changes = new Set<() => void>()
+  readonly #changed = new State<undefined>(undefined)
 
   constructor(connect: Connect, identity: Identity, backoff: Backoff, log: Debug) {
     this.connect = connect
@@ -60,7 +62,7 @@ export class Core {
 
   setSession(session: Session | undefined): void {
     this.#session = session
-    this.#tell()
+    this.#changed.set(undefined)
   }
 
   /** Whether a stream of this session should move to a newer one. */
@@ -74,8 +76,7 @@ export class Core {
 
   /** Calls `listener` when `session` may give another answer; the result ends that. */
   onChange(listener: () => void): () => void {
-    this.#changes.add(listener)
-    return () => void this.#changes.delete(listener)
+    return this.#changed.subscribe(listener)
   }
 
   /** Ends everything, once. `error` is missing if it was asked for. */
@@ -86,10 +87,6 @@ export class Core {
     this.#session?.end(this.#closed)
     this.#ending.abort(this.#closed)
     this.state.set({ type: 'closed', error })
-    this.#tell()
-  }
-
-  #tell(): void {
-    for (const listener of [...this.#changes]) listener()
+    this.#changed.set(undefined)
   }
 }

@@ -68,11 +68,11 @@ export function invalid(message: string, code?: number): LoquicError {
   return new LoquicError('invalid', message, code)
 }
 
-/** Whatever a transport throws, as one of ours. */
+/** Whatever a transport or the encoding throws, as one of ours. */
 export function toError(error: unknown): LoquicError {
   if (error instanceof LoquicError) return error
   if (error instanceof DecodeError) return protocol(error.message)
-  return disconnected(messageOf(error))
+  return error instanceof RangeError ? invalid(error.message) : disconnected(messageOf(error))
 }
 
 /** What somebody else's error says. */

@@ -18,7 +18,7 @@ export type { Ack, Publishing, PublishOptions, Unacknowledged } from './publishi
 export type { Room, RoomOptions } from './room.ts'
 export type { SchemaIssue, SchemaResult, StandardSchemaV1 } from './schema.ts'
 export type { ClientState, Status } from './status.ts'
-export type { Locks, Storage } from './store.ts'
+export type { Locks, Storage, Store } from './store.ts'
 export type { RoomState } from './subscriber.ts'
 export type { GetToken, TokenReason } from './token.ts'
 export type { BrowserTransport } from './transport.ts'

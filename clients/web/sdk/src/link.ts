@@ -26,6 +26,8 @@ export interface Link {
   open(first: Uint8Array<ArrayBuffer>): Promise<Stream>
   /** Sends a datagram, or drops it: nobody is told. */
   sendDatagram(bytes: Uint8Array<ArrayBuffer>): void
+  /** Called whenever something has come on a stream: the peer lives. */
+  onBytes?: () => void
   /** Called for each datagram that comes. */
   onDatagram: (bytes: Uint8Array) => void
   /** Resolves with a reason once the connection is gone, from whichever side. Never rejects. */

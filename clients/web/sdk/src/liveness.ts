@@ -1,16 +1,7 @@
 // Whether the peer still answers. Pure: the driver brings the clock.
-
-/** With pings every 5 s a silent peer is noticed within 10 s: at the end of two waits behind a ping. */
-const ANSWER_WAIT_MS_MAX = 2_500
-
-/** Where something makes the connection doubtful, an answer may take this long. */
-const PROBE_WAIT_MS = 1_500
-
-/**
- * Nor is it given up before twice this, however often the server wants pings: on a path of 1.5 s (a satellite, a full
- * queue) an answer that was lost once takes longer than 3 s, and who gives up before never catches up there.
- */
-const ANSWER_WAIT_MS_MIN = 2_000
+//
+// Whatever comes shows that the peer lives. Where an answer is due and nothing at all comes for `patience`, the peer is
+// asked with a ping, and behind that it is silent. An answer that is late while other things come is only late.
 
 /** Pings come at least this often, whatever the server asks for, so that no idle timeout is ever reached. */
 const INTERVAL_MS_MAX = 15_000
@@ -18,61 +9,113 @@ const INTERVAL_MS_MAX = 15_000
 /** A server that asks for an interval of zero must not make the client spin. */
 const INTERVAL_MS_MIN = 50
 
+/** Silence shorter than this is nothing: a lost packet is sent again within it, and a busy page catches up. */
+const PATIENCE_MS_MIN = 400
+
+/** Nor does a path whose answers took long for a while make the client wait for ever. */
+const PATIENCE_MS_MAX = 6_000
+
 /** Looking this much later than was due means that this process stood still, and with it the reading of answers. */
-const LATE_MS = 1_000
+const LATE_MS = 150
 
 export type Step = { do: 'wait'; ms: number } | { do: 'ping'; token: number } | { do: 'give_up' }
 
-/** Two pings in a row without an answer mean that the connection is dead. */
 export class Liveness {
   readonly #intervalMs: number
-  #waitMs: number
+  #rttMs: number
   #token = 0
   #sentAt = 0
-  #unanswered = 0
-  #due: number
+  #pingAt: number
+  /** Since when an answer is due; the ping of an idle session is one. */
+  #dueSince: number | undefined
+  /** Somebody waits for the answer: it is worth asking twice as soon. */
+  #urgent = false
+  /** When something came last, or when counting began anew. */
+  #quietSince = 0
+  /** Asked again behind what is due. */
+  #asked = false
+  /** A process that stood still got its time. */
+  #excused = false
 
-  constructor(intervalMs: number, now: number) {
+  /** `rttMs` is how long the greeting took. */
+  constructor(intervalMs: number, rttMs: number, now: number) {
     this.#intervalMs = Math.min(Math.max(intervalMs, INTERVAL_MS_MIN), INTERVAL_MS_MAX)
-    this.#waitMs = answerWaitMs(this.#intervalMs)
-    this.#due = now + this.#intervalMs
+    this.#rttMs = rttMs
+    this.#pingAt = now + this.#intervalMs
+  }
+
+  /** How long a peer may be silent that has something to answer. */
+  get #patienceMs(): number {
+    return Math.min(Math.max(4 * this.#rttMs, PATIENCE_MS_MIN), PATIENCE_MS_MAX)
   }
 
   poll(now: number): Step {
-    if (this.#unanswered > 0 && now >= this.#due + LATE_MS) {
-      // A page that was frozen or busy has not read its answers either: it gets the time to.
-      this.#due = now + this.#waitMs
-      this.#unanswered = 1
+    if (this.#dueSince === undefined) {
+      if (now < this.#pingAt) return { do: 'wait', ms: this.#pingAt - now }
+      this.#expect(now, false)
+      return this.#ping(now)
     }
-    if (now < this.#due) return { do: 'wait', ms: this.#due - now }
-    if (this.#unanswered >= 2) return { do: 'give_up' }
-    this.#unanswered++
+    // Two steps: until the question is asked again, and from there on.
+    const stepMs = this.#urgent ? this.#patienceMs / 2 : this.#patienceMs
+    const until = Math.max(this.#dueSince, this.#quietSince) + stepMs
+    if (now < until) return { do: 'wait', ms: until - now }
+    if (now >= until + LATE_MS && !this.#excused) {
+      this.#excused = true
+      this.#quietSince = now
+      return { do: 'wait', ms: stepMs }
+    }
+    if (this.#asked) return { do: 'give_up' }
+    this.#asked = true
+    this.#quietSince = now
+    return this.#ping(now)
+  }
+
+  /** Something was sent that is answered soon. */
+  await(now: number): void {
+    if (this.#dueSince === undefined) this.#expect(now, true)
+    this.#urgent = true
+  }
+
+  /** Something hints that the connection is gone: asks now. */
+  probe(now: number): void {
+    this.#pingAt = now
+    this.#urgent = true
+  }
+
+  /** Something has come, whatever it is. */
+  handleBytes(now: number): void {
+    this.#quietSince = now
+    this.#asked = false
+    this.#excused = false
+  }
+
+  /** Nothing is due any more. */
+  settle(): void {
+    this.#dueSince = undefined
+    this.#urgent = false
+  }
+
+  /** An answer to a ping. The result is how long it took, if it is that of the last one. */
+  handlePong(token: number, now: number): number | undefined {
+    this.settle()
+    this.#pingAt = now + this.#intervalMs
+    if (token !== this.#token) return undefined
+    const rttMs = now - this.#sentAt
+    // Smoothed: one answer that had to be sent again must not make the next silence four times as long.
+    this.#rttMs += (rttMs - this.#rttMs) / 4
+    return rttMs
+  }
+
+  #expect(now: number, urgent: boolean): void {
+    this.#dueSince = now
+    this.#urgent ||= urgent
+    this.#asked = false
+    this.#excused = false
+  }
+
+  #ping(now: number): Step {
     this.#token++
     this.#sentAt = now
-    this.#due = now + this.#waitMs
     return { do: 'ping', token: this.#token }
   }
-
-  /** Something hints that the connection is gone: asks now, and waits less for the answers. */
-  probe(now: number): void {
-    if (this.#waitMs === PROBE_WAIT_MS) return
-    this.#waitMs = Math.min(this.#waitMs, PROBE_WAIT_MS)
-    this.#unanswered = 0
-    this.#due = now
-  }
-
-  /**
-   * Any answer counts, also a late one: it shows that the peer lives. The result is how long it took, if it is that of
-   * the last ping.
-   */
-  handlePong(token: number, now: number): number | undefined {
-    this.#unanswered = 0
-    this.#waitMs = answerWaitMs(this.#intervalMs)
-    this.#due = now + this.#intervalMs
-    return token === this.#token ? now - this.#sentAt : undefined
-  }
-}
-
-function answerWaitMs(intervalMs: number): number {
-  return Math.min(Math.max(intervalMs, ANSWER_WAIT_MS_MIN), ANSWER_WAIT_MS_MAX)
 }

@@ -2,9 +2,10 @@
 
 import { askOnStream } from './ask.ts'
 import type { Core } from './core.ts'
-import { toError } from './error.ts'
+import { refused, toError } from './error.ts'
 import type { Session } from './session.ts'
 import type { RoomState } from './subscriber.ts'
+import { Code } from './wire/code.ts'
 import { CREDIT_BYTES_MIN } from './wire/limits.ts'
 
 /** What is needed of a subscriber. */
@@ -21,7 +22,7 @@ export class Marker {
   #wanted = 0
   /** The session that it was said in, and what was said. */
   #said: { session: Session | undefined; offset: number } = { session: undefined, offset: 0 }
-  #asking = false
+  #asking: Promise<void> | undefined
 
   constructor(core: Core, room: string, joiner: Joiner) {
     this.#core = core
@@ -29,36 +30,44 @@ export class Marker {
     this.#joiner = joiner
   }
 
-  mark(offset: number): void {
-    if (offset <= this.#wanted) return
-    this.#wanted = offset
-    this.#core.known.handleMark(this.#room, offset)
-    this.say()
+  /** Rejects where the server keeps no marks; nobody has to look. */
+  mark(offset: number): Promise<void> {
+    if (offset > this.#wanted) {
+      this.#wanted = offset
+      this.#core.known.handleMark(this.#room, offset)
+    }
+    const said = this.say()
+    said.catch(() => {})
+    return said
   }
 
   /** Says the mark, unless this session knows it; called again when the room is joined. */
-  say(): void {
+  async say(): Promise<void> {
     if (this.#wanted === 0 || this.#core.closed !== undefined) return
+    if (!this.#core.offersMarks) throw refused(Code.not_offered)
     const session = this.#core.session()
     if (this.#said.offset === this.#wanted && this.#said.session === session) return
     const { type } = this.#joiner.state.value
     if (type === 'joined' && this.#joiner.send('Mark', { offset: this.#wanted })) {
       this.#said = { session, offset: this.#wanted }
-    } else if (type === 'idle' || type === 'failed') void this.#ask()
+    } else if (type === 'idle' || type === 'failed') {
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = undefined
+      })
+      await this.#asking
+    }
   }
 
   async #ask(): Promise<void> {
-    if (this.#asking) return
-    this.#asking = true
     try {
       for (let offset = 0; offset < this.#wanted; ) {
         offset = await this.#visit()
       }
     } catch (error) {
-      // It was refused, or the client was closed: the mark stays where it was for the others.
+      // The mark stays where it was for the others.
+      if (toError(error).code === Code.not_offered) this.#core.offersMarks = false
       this.#core.log(`room ${this.#room}: not marked`, { error: toError(error).message })
-    } finally {
-      this.#asking = false
+      throw error
     }
   }
 
@@ -72,8 +81,12 @@ export class Marker {
       await stream.answer('Joined')
       await stream.write('Mark', { offset })
       stream.finish()
-      while ((await stream.expect()).name !== 'Left');
-      return offset
+      for (;;) {
+        const frame = await stream.expect()
+        if (frame.name !== 'Left') continue
+        if (frame.body.code !== Code.done) throw refused(frame.body.code)
+        return offset
+      }
     })
   }
 }

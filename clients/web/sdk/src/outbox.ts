@@ -29,14 +29,18 @@ export interface Entry {
   id: number
   /** It was sent at least once, or may have been: its id may be in the log. */
   inDoubt: boolean
+  /** It is on the shelf under this id: only then may it be sent. */
+  kept: boolean
+  /** Resolves once it is on the shelf, where that takes time. */
+  stored?: Promise<void> | void
   /** Has its final answer; such an entry leaves at the end of the rewind. */
   resolved: boolean
   settle: (outcome: Outcome) => void
 }
 
-/** Where entries outlive the page. Each call is done when it returns; `put` replaces what has the same `seq`. */
+/** Where entries outlive the page. `put` replaces what has the same `seq`; it may take time, and it may fail. */
 export interface Shelf {
-  put(entry: Entry): void
+  put(entry: Entry): Promise<void> | void
   remove(entry: Entry): void
 }
 
@@ -54,6 +58,7 @@ export interface Pause {
  */
 export class Outbox {
   readonly #shelf: Shelf
+  readonly #onKept: () => void
   #entries: Entry[] = []
   #nextId = 1
   #nextSeq = 1
@@ -67,9 +72,10 @@ export class Outbox {
   #stalls = 0
   #bytes = 0
 
-  /** `entries` are those of an earlier life, in order. */
-  constructor(shelf: Shelf, entries: Entry[] = []) {
+  /** `entries` are those of an earlier life, in order. `onKept` is told that more may be sent. */
+  constructor(shelf: Shelf, entries: Entry[] = [], onKept = () => {}) {
     this.#shelf = shelf
+    this.#onKept = onKept
     this.#entries = entries
     this.#bytes = entries.reduce((sum, { message }) => sum + message.payload.length, 0)
     const last = entries.at(-1)
@@ -98,8 +104,9 @@ export class Outbox {
 
   /** Puts a message behind the others. If the shelf cannot hold it this throws, and nothing has happened. */
   push(message: Omit<Publish, 'id'>, settle: (outcome: Outcome) => void): Entry {
-    const entry = { seq: this.#nextSeq, id: this.#nextId, message, inDoubt: false, resolved: false, settle }
-    this.#shelf.put(entry)
+    const state = { inDoubt: false, kept: false, resolved: false }
+    const entry: Entry = { seq: this.#nextSeq, id: this.#nextId, message, ...state, settle }
+    this.#keep(entry)
     this.#nextSeq++
     this.#nextId++
     this.#entries.push(entry)
@@ -109,12 +116,7 @@ export class Outbox {
 
   /** Takes a message back; `false` if it may be in the log already. */
   withdraw(entry: Entry): boolean {
-    const index = this.#entries.indexOf(entry)
-    if (index < 0 || entry.inDoubt) return false
-    this.#entries.splice(index, 1)
-    this.#drop(entry)
-    this.#renumber(index, entry.id)
-    return true
+    return !entry.inDoubt && this.#takeOut(entry)
   }
 
   /**
@@ -142,6 +144,7 @@ export class Outbox {
     let size = 0
     for (const end = Math.min(this.#entries.length, this.#inFlightMax); this.#sent < end && size < bytesMax; ) {
       const entry = this.#entries[this.#sent] as Entry
+      if (!entry.kept) break
       const frame = encode('Publish', { id: entry.id, ...entry.message })
       entry.inDoubt = true
       this.#sent++
@@ -159,7 +162,7 @@ export class Outbox {
   /** A run of publishes is in the log. */
   handleAckRun(run: AckRun): Pause | undefined {
     let pause: Pause | undefined
-    if (run.count > this.inFlight) throw protocol(`${run.count} answers for ${this.inFlight} publishes`)
+    if (run.count > this.inFlight) throw protocol('an answer too many')
     for (let index = 0; index < run.count; index++) {
       const position = { epoch: run.epoch, offset: run.first_offset + index }
       pause = this.#resolve(run.first_id + index, { receipt: { position, time: run.time, duplicate: 'no' } })
@@ -193,7 +196,7 @@ export class Outbox {
 
   #check(id: number): Entry {
     const entry = this.#answered < this.#sent ? this.#entries[this.#answered] : undefined
-    if (entry?.id !== id) throw protocol(`an answer for publish ${id} came where ${entry?.id ?? 'none'} was due`)
+    if (entry?.id !== id) throw protocol(`an answer for ${id} in place of ${entry?.id}`)
     return entry
   }
 
@@ -241,8 +244,36 @@ export class Outbox {
       const id = this.#nextId++
       if (entry.id === id) continue
       entry.id = id
-      this.#shelf.put(entry)
+      this.#keep(entry)
     }
+  }
+
+  /** Puts an entry on the shelf under its newest id. Where that fails later it is given up: it was not sent. */
+  #keep(entry: Entry): void {
+    const { id } = entry
+    const stored = this.#shelf.put(entry)
+    entry.stored = stored
+    entry.kept = !stored
+    stored?.then(
+      () => {
+        if (entry.id === id) entry.kept = true
+        this.#onKept()
+      },
+      (error: LoquicError) => {
+        if (this.#takeOut(entry)) entry.settle({ error })
+        this.#onKept()
+      },
+    )
+  }
+
+  /** Removes an entry that is not in flight; those behind it move up. */
+  #takeOut(entry: Entry): boolean {
+    const index = this.#entries.indexOf(entry)
+    if (index < 0) return false
+    this.#entries.splice(index, 1)
+    this.#drop(entry)
+    this.#renumber(index, entry.id)
+    return true
   }
 
   #drop(entry: Entry): void {

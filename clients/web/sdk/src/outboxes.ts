@@ -1,9 +1,10 @@
 // All outboxes of one client: one for each room it publishes to, and those it has adopted from pages that are gone.
 
 import type { Core } from './core.ts'
-import { LoquicError, toError } from './error.ts'
+import { LoquicError, messageOf } from './error.ts'
 import { Publisher } from './publisher.ts'
-import { type Locks, lockName, type Storage, Store, shelfOf } from './store.ts'
+import { NO_SHELF } from './outbox.ts'
+import { prefixOf, shelfOf, type Store } from './store.ts'
 import { sleep, State } from './sync.ts'
 import type { Principal } from './wire/control.ts'
 import { toHex } from './wire/coding.ts'
@@ -15,18 +16,17 @@ export class Outboxes {
   readonly changed = new State<undefined>(undefined)
   readonly #core: Core
   readonly #url: string
-  readonly #browser: { storage: Storage; locks: Locks } | undefined
+  readonly #store: Store | undefined
   readonly #own = new Map<string, Publisher>()
   readonly #adopted = new Set<Publisher>()
   readonly #waitingFor = new Set<string>()
   #owner: Principal | undefined
-  #store: Store | undefined
 
-  constructor(core: Core, url: string, browser: { storage: Storage; locks: Locks } | undefined) {
+  constructor(core: Core, url: string, store: Store | undefined) {
     this.#core = core
     this.#url = url
-    this.#browser = browser
-    if (browser === undefined) return
+    this.#store = store
+    if (store === undefined) return
     // Nobody else knows the name yet, so this never waits.
     const closed = new Promise<void>((resolve) => core.closing.addEventListener('abort', () => resolve()))
     void this.#hold(this.producer, () => closed)
@@ -42,16 +42,15 @@ export class Outboxes {
       return this.#core.close(new LoquicError('invalid', `the session is of ${owner.user}, not of ${known.user}`))
     }
     this.#owner = owner
-    if (this.#browser === undefined) return
-    this.#store ??= new Store(this.#browser.storage, this.#url, owner)
-    for (const producer of this.#store.producers()) void this.#adopt(producer)
+    if (this.#store !== undefined) void this.#adopt(this.#store, prefixOf(this.#url, owner))
   }
 
   /** What this page publishes into a room. */
   of(room: string): Publisher {
     const found = this.#own.get(room)
     if (found !== undefined && found.failed === undefined) return found
-    const shelf = shelfOf(this.#store, this.producer, room)
+    const prefix = this.#owner && prefixOf(this.#url, this.#owner)
+    const shelf = this.#store && prefix ? shelfOf(this.#store.storage, prefix, this.producer, room) : NO_SHELF
     const made = new Publisher(this.#core, room, this.producer, shelf, () => this.changed.set(undefined))
     this.#own.set(room, made)
     return made
@@ -70,33 +69,28 @@ export class Outboxes {
     await Promise.race([idle, sleep(ms, this.#core.closing).catch(() => {})])
   }
 
-  /** Waits until the page that has left something is certainly gone, and sends it under its producer and ids. */
-  async #adopt(producer: string): Promise<void> {
-    if (producer === this.producer || this.#waitingFor.has(producer)) return
-    this.#waitingFor.add(producer)
-    await this.#hold(producer, async () => {
-      const remains = this.#store?.load(producer) ?? []
-      await Promise.all(
-        remains.map(async ({ room, entries, shelf }) => {
-          const changed = () => this.changed.set(undefined)
-          const publisher = new Publisher(this.#core, room, producer, shelf, changed, entries)
-          this.#adopted.add(publisher)
-          changed()
-          await publisher.start()
-          this.#adopted.delete(publisher)
-          changed()
-        }),
-      )
-    })
-    this.#waitingFor.delete(producer)
+  /** Looks for what others have left; sends it once the page that has left it is certainly gone. */
+  async #adopt({ storage }: Store, prefix: string): Promise<void> {
+    // What cannot be read now the next session looks for again.
+    const items = await Promise.resolve(storage.entries(prefix)).catch(() => [])
+    for (const [key] of items) {
+      const [producer = ''] = key.slice(prefix.length).split('/')
+      if (producer === this.producer || this.#waitingFor.has(producer)) continue
+      this.#waitingFor.add(producer)
+      const work = async () => {
+        const { adopt } = await import('./adoption.ts')
+        await adopt(this.#core, storage, prefix, producer, this.#adopted, () => this.changed.set(undefined))
+      }
+      void this.#hold(producer, work).then(() => this.#waitingFor.delete(producer))
+    }
   }
 
   async #hold(producer: string, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#browser?.locks.request(lockName(producer), { signal: this.#core.closing }, work)
+      await this.#store?.locks.request(`loquic/producer/${producer}`, { signal: this.#core.closing }, work)
     } catch (error) {
       // The client was closed while it waited, or the browser gives no locks here: then nothing is adopted.
-      if (this.#core.closed === undefined) console.warn('loquic: cannot lock', toError(error).message)
+      if (this.#core.closed === undefined) console.warn('loquic: cannot lock', messageOf(error))
     }
   }
 }

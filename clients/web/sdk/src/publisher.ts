@@ -42,7 +42,7 @@ export class Publisher {
     this.#core = core
     this.room = room
     this.producer = producer
-    this.outbox = new Outbox(shelf, adopted)
+    this.outbox = new Outbox(shelf, adopted, () => this.#wake.wake())
     this.#idleMs = adopted === undefined ? STREAM_IDLE_MS_MAX : 0
     this.#onChange = onChange
   }
@@ -120,6 +120,7 @@ export class Publisher {
   }
 
   async #stream(session: Session): Promise<Stop> {
+    session.await(this)
     const stream = await FrameStream.open(session.link, 'Open', { room: this.room, producer: this.producer })
     try {
       const { last_id, in_flight_max } = await stream.answer('Opened')
@@ -128,6 +129,7 @@ export class Publisher {
       this.#resumeAt = 0
       return await this.#send(session, stream)
     } finally {
+      session.settle(this)
       stream.finish()
     }
   }
@@ -147,13 +149,14 @@ export class Publisher {
       if (session.over.value) throw ended('the publish')
       const now = performance.now()
       // Answers usually take no time: where they do not come, somebody should look at the connection.
-      if (this.outbox.inFlight === 0) doubtAt = Number.POSITIVE_INFINITY
-      else if (doubtAt === Number.POSITIVE_INFINITY || this.#answered) doubtAt = now + DOUBT_MS
-      this.#answered = false
-      if (now >= doubtAt) {
-        session.probe()
+      if (this.outbox.inFlight === 0) {
+        session.settle(this)
+        doubtAt = Number.POSITIVE_INFINITY
+      } else if (doubtAt === Number.POSITIVE_INFINITY || this.#answered || now >= doubtAt) {
+        session.await(this)
         doubtAt = now + DOUBT_MS
       }
+      this.#answered = false
       const leaving = session.leaving.value
       const bytes = leaving || now < this.#resumeAt ? undefined : this.outbox.fill(WRITE_BYTES)
       if (bytes !== undefined) {
@@ -212,7 +215,7 @@ export class Publisher {
   }
 }
 
-/** How long a publish may be without an answer before the connection is doubted. */
+/** A publish whose answer is late, although the server lives, is a reason to doubt again only after this. */
 const DOUBT_MS = 1_000
 
 /** How long the reason for a refusal may take behind the refusal. */

@@ -14,6 +14,7 @@ import type { Publisher } from './publisher.ts'
 import { type Ack, type PublishOptions, type Publishing, publishing, type Unacknowledged } from './publishing.ts'
 import { needsCheck, type StandardSchemaV1 } from './schema.ts'
 import { type RoomState, Subscriber } from './subscriber.ts'
+import { deferred, onAbort } from './sync.ts'
 import { Code } from './wire/code.ts'
 import { encodeDatagram } from './wire/frame.ts'
 import type { From, Mode, PresenceWanted } from './wire/join.ts'
@@ -57,7 +58,9 @@ export class Room<T = unknown> {
     this.#options = options
     this.#subscriber = new Subscriber<T>(core, name, options)
     this.#marker = new Marker(core, name, this.#subscriber)
-    this.#subscriber.state.subscribe(({ type }) => type === 'joined' && this.#marker.say())
+    this.#subscriber.state.subscribe(({ type }) => {
+      if (type === 'joined') this.#marker.say().catch(() => {})
+    })
   }
 
   /**
@@ -66,9 +69,7 @@ export class Room<T = unknown> {
    */
   events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<RoomEvent<T>> {
     const inbox = this.#subscriber.read()
-    const { signal } = options
-    if (signal?.aborted) void inbox.return()
-    signal?.addEventListener('abort', () => void inbox.return(), { once: true })
+    onAbort(options.signal, () => void inbox.return())
     return inbox
   }
 
@@ -135,10 +136,13 @@ export class Room<T = unknown> {
     return readMembers(this.#core, this.name, options)
   }
 
-  /** The user has read up to here. Marks only move forward, and all of the user's sessions are told. */
-  markRead(offset: number): void {
+  /**
+   * The user has read up to here. Marks only move forward, and all of the user's sessions are told. The promise need
+   * not be looked at; it rejects with code `not_offered` once it is known that the server keeps no marks.
+   */
+  markRead(offset: number): Promise<void> {
     if (!Number.isSafeInteger(offset) || offset < 0) throw invalid(`${offset} is not an offset`)
-    this.#marker.mark(offset)
+    return this.#marker.mark(offset)
   }
 
   /** The newest offset that is known of; `undefined` before the first is. */
@@ -154,14 +158,15 @@ export class Room<T = unknown> {
     return head === undefined || taken === undefined ? undefined : Math.max(0, head - taken)
   }
 
-  /** How far the user has read: `null` if they never have, `undefined` until it is known. */
+  /** How far the user has read: `null` if they never have or nobody keeps it, `undefined` until it is known. */
   get mark(): number | null | undefined {
+    if (!this.#core.offersMarks) return null
     return this.#core.known.of(this.name)?.mark
   }
 
   /** How many records are behind the user's read mark; `undefined` until mark and head are known. */
   get unread(): number | undefined {
-    return unread(this.#core.known.of(this.name))
+    return this.#core.offersMarks ? unread(this.#core.known.of(this.name)) : undefined
   }
 
   /** Who is there, if `presence` was asked for and the room is joined. */
@@ -234,28 +239,34 @@ export class Room<T = unknown> {
 
   #enqueue(message: Omit<Publish, 'id'>, signal: AbortSignal | undefined): Publishing {
     const publisher = this.#outboxes.of(this.name)
-    let entry: Entry | undefined
-    let abort = () => {}
-    let fail: (error: unknown) => void = () => {}
-    const acked = new Promise<Ack>((resolve, reject) => {
-      fail = reject
-      entry = publisher.outbox.push(message, (outcome) => {
-        signal?.removeEventListener('abort', abort)
-        if (entry !== undefined) settle(this.#core, this.name, publisher, entry, outcome, resolve, reject)
-      })
+    const { promise, resolve, reject } = deferred<Ack>()
+    let unlisten = () => {}
+    const entry = publisher.outbox.push(message, (outcome) => {
+      unlisten()
+      this.#settle(publisher, entry, outcome, resolve, reject)
     })
-    // Without an entry the storage has refused it, and the promise says so.
-    if (entry === undefined) return publishing(acked, acked.then(() => {}), '')
-    const { seq } = entry
-    abort = () => {
-      if (entry !== undefined) publisher.outbox.withdraw(entry)
+    unlisten = onAbort(signal, () => {
+      publisher.outbox.withdraw(entry)
       this.#outboxes.changed.set(undefined)
-      fail(signal?.reason)
-    }
-    signal?.addEventListener('abort', abort, { once: true })
+      reject(signal?.reason)
+    })
     this.#outboxes.changed.set(undefined)
     void publisher.start()
-    return publishing(acked, Promise.resolve(), `${publisher.producer}/${seq}`)
+    return publishing(promise, Promise.resolve(entry.stored), `${publisher.producer}/${entry.seq}`)
+  }
+
+  #settle(
+    { producer }: Publisher,
+    { id }: Entry,
+    outcome: Outcome,
+    resolve: (ack: Ack) => void,
+    reject: (error: LoquicError) => void,
+  ): void {
+    if ('error' in outcome) return reject(outcome.error)
+    if ('code' in outcome) return reject(refused(outcome.code))
+    const { position, time, duplicate } = outcome.receipt
+    if (duplicate === 'no') this.#core.known.handleHead(this.name, position.epoch, position.offset)
+    resolve({ position, offset: position.offset, time, duplicate, producer: producer.slice(0, TAG_LENGTH), id })
   }
 
   /**
@@ -323,22 +334,6 @@ export class Room<T = unknown> {
 function rejected(error: unknown): Publishing {
   const never = Promise.reject<Ack>(error)
   return publishing(never, never.then(() => {}), '')
-}
-
-function settle(
-  core: Core,
-  room: string,
-  { producer }: Publisher,
-  { id }: Entry,
-  outcome: Outcome,
-  resolve: (ack: Ack) => void,
-  reject: (error: LoquicError) => void,
-): void {
-  if ('error' in outcome) return reject(outcome.error)
-  if ('code' in outcome) return reject(refused(outcome.code))
-  const { position, time, duplicate } = outcome.receipt
-  if (duplicate === 'no') core.known.handleHead(room, position.epoch, position.offset)
-  resolve({ position, offset: position.offset, time, duplicate, producer: producer.slice(0, TAG_LENGTH), id })
 }
 
 /** A record carries the first 4 bytes of its producer, in hexadecimal. */

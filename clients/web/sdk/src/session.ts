@@ -6,10 +6,10 @@ import type { Link } from './link.ts'
 import { Liveness } from './liveness.ts'
 import { ended, FrameStream } from './stream.ts'
 import { CREDIT_WINDOW_MIN } from './subscription.ts'
-import { Places, State, Wake, within } from './sync.ts'
+import { type Deferred, deferred, Places, State, Wake, within } from './sync.ts'
 import { Code } from './wire/code.ts'
 import type { Goaway, Hello, Welcome } from './wire/control.ts'
-import { type Body, decodeDatagram, type Frame } from './wire/frame.ts'
+import { type Body, decodeDatagram, type Frame, type FrameName } from './wire/frame.ts'
 import type { Ephemeral } from './wire/join.ts'
 
 /** How a session ended, and what the server asked for the next one. */
@@ -41,7 +41,7 @@ export class Session {
   readonly creditShare: number
   /** The server has asked to go: nothing new is begun here. */
   readonly leaving = new State(false)
-  /** Pings are not answered: another connection is needed, unless an answer comes after all. */
+  /** Answers are due and nothing comes: another connection is needed, unless something comes after all. */
   readonly silent = new State(false)
   /** Streams look here before they blame the server for an end. */
   readonly over = new State(false)
@@ -51,14 +51,16 @@ export class Session {
   readonly #control: FrameStream
   readonly #liveness: Liveness
   readonly #wake = new Wake()
-  readonly #peeks: { resolve: (rooms: Peeked[]) => void; reject: (error: unknown) => void }[] = []
-  #refresh: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  readonly #awaiting = new Set<object>()
+  #heardAt = performance.now()
+  readonly #peeks: Deferred<Peeked[]>[] = []
+  #refresh: Deferred<void> | undefined
   #end: End | undefined
   #goaway: Goaway | undefined
   #leaveAt: number | undefined
   #isRetired = false
 
-  private constructor(link: Link, control: FrameStream, welcome: Welcome, generation: number) {
+  private constructor(link: Link, control: FrameStream, welcome: Welcome, generation: number, rttMs: number) {
     this.link = link
     this.#control = control
     this.welcome = welcome
@@ -70,21 +72,23 @@ export class Session {
     this.reads = new Places(Math.max(reads_max, 1))
     this.publishes = new Places(Math.max(publish_max, 1))
     this.publishes.waiting.subscribe(() => this.#wake.wake())
-    this.#liveness = new Liveness(welcome.ping_interval, performance.now())
+    this.#liveness = new Liveness(welcome.ping_interval, rttMs, performance.now())
+    link.onBytes = () => this.#handleBytes()
     link.onDatagram = (bytes) => this.#handleDatagram(bytes)
   }
 
   /** Says hello and waits for the answer. */
   static async greet(link: Link, hello: Hello, generation: number): Promise<Session> {
+    const start = performance.now()
     const greeting = async () => {
       const control = await FrameStream.open(link, 'Hello', hello)
       const frame = await control.next()
-      if (frame === undefined) throw disconnected('no answer to Hello')
-      if (frame.name !== 'Welcome') throw endOf(frame) ?? protocol('the answer to Hello is not Welcome')
-      return new Session(link, control, frame.body, generation)
+      if (frame === undefined) throw ended('the control')
+      if (frame.name !== 'Welcome') throw endOf(frame) ?? protocol(`${frame.name} in place of Welcome`)
+      return new Session(link, control, frame.body, generation, performance.now() - start)
     }
     try {
-      return await within(ANSWER_MS_MAX, greeting(), () => new LoquicError('timed_out', 'the server does not answer'))
+      return await within(ANSWER_MS_MAX, greeting(), () => new LoquicError('timed_out', 'no answer'))
     } catch (error) {
       link.close()
       throw toError(error)
@@ -98,10 +102,10 @@ export class Session {
     while (this.#end === undefined) {
       this.#wake.reset()
       const step = this.#liveness.poll(performance.now())
-      if (step.do === 'ping') this.#control.write('Ping', { token: step.token }).catch((error) => this.end(error))
+      if (step.do === 'ping') this.#say('Ping', { token: step.token })
       else {
         if (step.do === 'give_up' && !this.silent.value) this.silent.set(true)
-        await this.#wake.wait(Math.min(step.do === 'wait' ? step.ms : SILENT_PING_MS, this.#leave()))
+        await this.#wake.wait(Math.min(step.do === 'wait' ? step.ms : Number.POSITIVE_INFINITY, this.#leave()))
       }
     }
     this.over.set(true)
@@ -112,27 +116,43 @@ export class Session {
   }
 
   /** What is known of these rooms. Answers come in the order of the questions. */
-  peek(rooms: string[]): Promise<Peeked[]> {
-    return new Promise((resolve, reject) => {
-      if (this.over.value) throw ended('the control')
-      this.#peeks.push({ resolve, reject })
-      this.#control.write('Peek', { rooms }).catch((error) => this.end(error))
-    })
+  async peek(rooms: string[]): Promise<Peeked[]> {
+    const answer = deferred<Peeked[]>()
+    this.#say('Peek', { rooms })
+    this.#peeks.push(answer)
+    return answer.promise
   }
 
   /** Shows a new token; resolves when the server has taken it, rejects when the session ends before. */
-  refresh(token: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.over.value) throw ended('the control')
-      this.#refresh = { resolve, reject }
-      this.#control.write('Refresh', { token }).catch((error) => this.end(error))
-    })
+  async refresh(token: string): Promise<void> {
+    const answer = deferred<void>()
+    this.#say('Refresh', { token })
+    this.#refresh = answer
+    return answer.promise
   }
 
-  /** Something hints that the connection is gone: finds out soon. */
+  /** Something hints that the connection is gone: finds out at once. */
   probe(): void {
     this.#liveness.probe(performance.now())
     this.#wake.wake()
+  }
+
+  /** `who` has sent something that is answered soon: until then silence is suspicious. */
+  await(who: object): void {
+    this.#awaiting.add(who)
+    this.#liveness.await(performance.now())
+    this.#wake.wake()
+  }
+
+  /** `who` has its answer. */
+  settle(who: object): void {
+    this.#awaiting.delete(who)
+    if (this.#awaiting.size === 0) this.#liveness.settle()
+  }
+
+  /** How long nothing has come. */
+  get silentMs(): number {
+    return performance.now() - this.#heardAt
   }
 
   /** Where the server wants its clients to go; `undefined` unless it has asked. */
@@ -164,6 +184,11 @@ export class Session {
     this.#control.finish()
   }
 
+  #say<N extends FrameName>(name: N, body: Body<N>): void {
+    if (this.over.value) throw ended('the control')
+    this.#control.write(name, body).catch((error) => this.end(error))
+  }
+
   async #read(): Promise<void> {
     try {
       for (;;) {
@@ -183,12 +208,11 @@ export class Session {
       case 'Pong': {
         const rtt = this.#liveness.handlePong(frame.body.token, performance.now())
         if (rtt !== undefined) this.events?.handleRtt(rtt)
-        if (this.silent.value) this.silent.set(false)
         break
       }
       case 'Peeked': {
         const question = this.#peeks.shift()
-        if (question === undefined) throw protocol('a Peeked that nobody asked for')
+        if (question === undefined) throw protocol('an answer too many')
         question.resolve(frame.body.rooms)
         break
       }
@@ -227,7 +251,14 @@ export class Session {
     return 0
   }
 
+  #handleBytes(): void {
+    this.#heardAt = performance.now()
+    this.#liveness.handleBytes(this.#heardAt)
+    if (this.silent.value) this.silent.set(false)
+  }
+
   #handleDatagram(bytes: Uint8Array): void {
+    this.#handleBytes()
     let ephemeral: Ephemeral
     try {
       ephemeral = decodeDatagram(bytes)
@@ -243,9 +274,6 @@ function endOf(frame: Frame): LoquicError | undefined {
   if (frame.name === 'Refused') return refused(frame.body.code, frame.body.message, frame.body.retry_after)
   return undefined
 }
-
-/** While the server is silent it is asked this often whether it is back. */
-const SILENT_PING_MS = 1_000
 
 /** How long a session that was replaced may go on for the answers to its publishes. */
 const RETIRED_MS_MAX = 10_000

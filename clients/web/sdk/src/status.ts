@@ -50,17 +50,13 @@ export function statusOf(state: ClientState, last: Status): Status {
   const base = { state: state.type, transport: undefined, since, rttMs: undefined }
   switch (state.type) {
     case 'online': {
-      const { transport, why, principal, session } = state
-      return { ...base, transport, why, principal, session }
+      const { type: _, node: __, ...session } = state
+      return { ...base, ...session }
     }
-    case 'waiting': {
-      const { error, delayMs } = state
-      return { ...base, since: Date.now(), why: error.message, error, retryInMs: delayMs }
-    }
-    case 'closed': {
-      const { error } = state
-      return error === undefined ? { ...base, why: 'it was closed' } : { ...base, why: error.message, error }
-    }
+    case 'waiting':
+      return { ...base, ...because(state.error), since: Date.now(), retryInMs: state.delayMs }
+    case 'closed':
+      return { ...base, ...(state.error ? because(state.error) : { why: 'it was closed' }) }
     case 'connecting':
       return { ...base, why: last.error?.message ?? 'connecting' }
     case 'paused':
@@ -68,4 +64,8 @@ export function statusOf(state: ClientState, last: Status): Status {
     case 'signed-out':
       return { ...base, why: 'getToken gave null' }
   }
+}
+
+function because(error: LoquicError): { why: string; error: LoquicError } {
+  return { why: error.message, error }
 }

@@ -1,24 +1,28 @@
-// Outboxes that outlive a page. One item for each publish, written before it is sent and removed by its final answer.
+// Outboxes that outlive a page. One item for each publish, kept before it is sent and removed by its final answer.
 //
 // A page publishes under a producer of its own and holds a Web Lock on it for as long as it lives. What a page leaves
-// behind is adopted, under its producer and ids, by the next page that gets the lock: so nothing is sent by two.
+// behind is adopted, under its producer and ids, by the next page that gets the lock: so nothing is sent by two. See
+// `adoption.ts`.
 
-import { LoquicError } from './error.ts'
-import { type Entry, NO_SHELF, type Shelf } from './outbox.ts'
+import { LoquicError, messageOf } from './error.ts'
+import type { Entry, Shelf } from './outbox.ts'
 import type { Principal } from './wire/control.ts'
-import type { Format } from './wire/record.ts'
+import { toHex } from './wire/coding.ts'
 
-/** What is needed of `localStorage`. Calls must be done when they return. */
+/**
+ * Keeps items by key. Local storage is one, and `@loquic/client/indexeddb` another. Changes must come into effect in
+ * the order of the calls.
+ */
 export interface Storage {
-  readonly length: number
-  /** The key of the item in this place. */
-  key(index: number): string | null
-  /** What is kept under a key. */
-  getItem(key: string): string | null
-  /** Keeps something, or throws when there is no space. */
-  setItem(key: string, value: string): void
-  /** Forgets what is kept under a key. */
-  removeItem(key: string): void
+  /**
+   * Keeps something, in place of what is there. Is done when it returns, or when its promise resolves: nothing is sent
+   * before. Throws or rejects when it cannot, for example for want of space.
+   */
+  put(key: string, value: string): void | Promise<void>
+  /** Forgets what is kept under a key, at once or later. */
+  remove(key: string): void
+  /** What all pages have kept under keys that begin with this, in any order. */
+  entries(prefix: string): [key: string, value: string][] | Promise<[key: string, value: string][]>
 }
 
 /** What is needed of `navigator.locks`: runs `hold` with the lock, waiting for it; `signal` ends the wait. */
@@ -27,128 +31,58 @@ export interface Locks {
   request(name: string, options: { signal: AbortSignal }, hold: () => Promise<void>): Promise<unknown>
 }
 
-/** The publishes that one producer has left in one room. */
-export interface Remains {
-  room: string
-  entries: Entry[]
-  shelf: Shelf
+/** Where publishes are kept, and what guards them. */
+export interface Store {
+  storage: Storage
+  locks: Locks
 }
 
-interface Item {
-  id: number
-  kind: number
-  format: Format
-  flags: number
-  refers: number | null
-  /** Text and JSON as they are, bytes as base64. */
-  payload: string
+/** Under this is what one user has published through one URL and has no answer to. Somebody else's is never seen. */
+export function prefixOf(url: string, { tenant, user }: Principal): string {
+  return `loquic/1/${[url, tenant, user].map(encodeURIComponent).join('/')}/`
 }
 
-/** What one user has published through one URL and has no answer to. Somebody else's is never seen. */
-export class Store {
-  readonly #storage: Storage
-  readonly #prefix: string
-
-  constructor(storage: Storage, url: string, { tenant, user }: Principal) {
-    this.#storage = storage
-    this.#prefix = `loquic/1/${[url, tenant, user].map(encodeURIComponent).join('/')}/`
+/** Where a producer's publishes into one room are kept. */
+export function shelfOf(storage: Storage, prefix: string, producer: string, room: string): Shelf {
+  const key = ({ seq }: Entry) => `${prefix}${producer}/${encodeURIComponent(room)}/${seq}`
+  const fail = (error: unknown) => {
+    throw new LoquicError('store', `the browser does not store the publish: ${messageOf(error)}`)
   }
-
-  shelf(producer: string, room: string): Shelf {
-    const key = ({ seq }: Entry) => `${this.#prefix}${producer}/${encodeURIComponent(room)}/${seq}`
-    return {
-      put: (entry) => {
-        try {
-          this.#storage.setItem(key(entry), JSON.stringify(toItem(entry)))
-        } catch (error) {
-          throw new LoquicError('store', `the browser's storage does not take the publish: ${String(error)}`)
-        }
-      },
-      remove: (entry) => this.#storage.removeItem(key(entry)),
-    }
-  }
-
-  /** Everybody who has left something. */
-  producers(): string[] {
-    return [...new Set(this.#keys().map(([producer]) => producer))]
-  }
-
-  /** What a producer has left, in order. An item that cannot be read is removed: nobody ever will. */
-  load(producer: string): Remains[] {
-    const rooms = new Map<string, Entry[]>()
-    for (const [owner, room, seq] of this.#keys()) {
-      if (owner !== producer) continue
-      const key = `${this.#prefix}${owner}/${encodeURIComponent(room)}/${seq}`
-      const entry = fromItem(this.#storage.getItem(key), seq)
-      if (entry === undefined) this.#storage.removeItem(key)
-      else rooms.set(room, [...(rooms.get(room) ?? []), entry])
-    }
-    return [...rooms].map(([room, entries]) => {
-      entries.sort((a, b) => a.seq - b.seq)
-      return { room, entries, shelf: this.shelf(producer, room) }
-    })
-  }
-
-  #keys(): [producer: string, room: string, seq: number][] {
-    const found: [string, string, number][] = []
-    for (let index = 0; index < this.#storage.length; index++) {
-      const key = this.#storage.key(index)
-      if (!key?.startsWith(this.#prefix)) continue
-      const [producer, room, seq] = key.slice(this.#prefix.length).split('/')
-      if (producer && room && seq) found.push([producer, decodeURIComponent(room), Number(seq)])
-    }
-    return found
+  return {
+    put: (entry) => {
+      try {
+        return storage.put(key(entry), toItem(entry))?.catch(fail)
+      } catch (error) {
+        return fail(error)
+      }
+    },
+    remove: (entry) => storage.remove(key(entry)),
   }
 }
 
-/** The lock that whoever sends for a producer holds. */
-export function lockName(producer: string): string {
-  return `loquic/producer/${producer}`
-}
-
-/** The shelf of a page without storage. */
-export function shelfOf(store: Store | undefined, producer: string, room: string): Shelf {
-  return store?.shelf(producer, room) ?? NO_SHELF
-}
-
-/** What this browser offers; `undefined` where one of both is missing or forbidden. */
-export function browserStore(): { storage: Storage; locks: Locks } | undefined {
+/** What this browser offers; `undefined` where local storage or locks are missing or forbidden. */
+export function browserStore(): Store | undefined {
   try {
-    const { localStorage: storage, navigator } = globalThis
+    const { localStorage, navigator } = globalThis
     const locks = navigator?.locks
-    return storage && locks ? { storage, locks } : undefined
+    return localStorage && locks ? { storage: inLocalStorage(localStorage), locks } : undefined
   } catch {
     // A page whose storage is blocked may not even look.
     return undefined
   }
 }
 
-function toItem({ id, message }: Entry): Item {
-  const { kind, format, flags, refers, payload } = message
-  const isText = format !== 'bytes'
-  const stored = isText ? new TextDecoder().decode(payload) : btoa(latin1(payload))
-  return { id, kind, format, flags, refers, payload: stored }
-}
-
-function fromItem(text: string | null, seq: number): Entry | undefined {
-  if (text === null) return undefined
-  try {
-    const { id, kind, format, flags, refers, payload } = JSON.parse(text) as Item
-    const bytes =
-      format === 'bytes'
-        ? Uint8Array.from(atob(payload), (char) => char.charCodeAt(0))
-        : new TextEncoder().encode(payload)
-    const message = { kind, format, flags, refers, payload: bytes }
-    // Nobody waits for it any more; whether it was sent is not known.
-    return { seq, id, message, inDoubt: true, resolved: false, settle: () => {} }
-  } catch {
-    return undefined
+function inLocalStorage(storage: globalThis.Storage): Storage {
+  return {
+    put: (key, value) => storage.setItem(key, value),
+    remove: (key) => storage.removeItem(key),
+    entries: (prefix) => Object.entries(storage).filter(([key]) => key.startsWith(prefix)),
   }
 }
 
-/** One character for each byte; piece by piece, since a call takes only so many arguments. */
-function latin1(bytes: Uint8Array): string {
-  let out = ''
-  for (let at = 0; at < bytes.length; at += 4096) out += String.fromCharCode(...bytes.subarray(at, at + 4096))
-  return out
+/** Text and JSON are kept as they are, bytes in hexadecimal. */
+function toItem({ id, message }: Entry): string {
+  const { format, payload } = message
+  const kept = format === 'bytes' ? toHex(payload) : new TextDecoder().decode(payload)
+  return JSON.stringify({ ...message, id, payload: kept })
 }

@@ -6,15 +6,17 @@ import { type Body, Decoder, encode, type Frame, type FrameName } from './wire/f
 
 export class FrameStream {
   readonly #stream: Stream
+  readonly #link: Link
   readonly #decoder = new Decoder()
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(stream: Stream) {
+  private constructor(stream: Stream, link: Link) {
     this.#stream = stream
+    this.#link = link
   }
 
   static async open<N extends FrameName>(link: Link, name: N, body: Body<N>): Promise<FrameStream> {
-    return new FrameStream(await link.open(encode(name, body)))
+    return new FrameStream(await link.open(encode(name, body)), link)
   }
 
   /** Writes wait for each other, so that callers need not. */
@@ -37,6 +39,7 @@ export class FrameStream {
         this.#decoder.finish()
         return undefined
       }
+      this.#link.onBytes?.()
       this.#decoder.push(piece)
     }
   }

@@ -44,6 +44,8 @@ export class Subscriber<T> {
   #stream: FrameStream | undefined
   /** A record that is being looked at by an asynchronous schema: what comes next has to wait for it. */
   #checking: Promise<unknown> | undefined
+  /** A mark was said on this stream: that the server knows none is no reason to stay out of the room. */
+  #hasMarked = false
   #taken: number | undefined
   #mark: number | null | undefined
   #credit: Credit | undefined
@@ -70,6 +72,7 @@ export class Subscriber<T> {
   /** Writes on the join stream; `false` if the room is not joined at the moment. */
   send<N extends 'Mark' | 'Ephemeral'>(name: N, body: Body<N>): boolean {
     const stream = this.state.value.type === 'joined' ? this.#stream : undefined
+    if (stream !== undefined && name === 'Mark') this.#hasMarked = true
     stream?.write(name, body).catch(() => {})
     return stream !== undefined
   }
@@ -139,7 +142,8 @@ export class Subscriber<T> {
       } catch (failure) {
         const error = toError(failure)
         session.endIfBroken(error)
-        if (isFinal(error)) throw error
+        if (this.#hasMarked && error.code === Code.not_offered) this.#core.offersMarks = false
+        else if (isFinal(error)) throw error
         if (!session.over.value) await this.#pause(session, error)
       }
     }
@@ -155,8 +159,10 @@ export class Subscriber<T> {
     try {
       const credit = await this.#joinCredit(session)
       if (credit === undefined || session.over.value) return
+      session.await(this)
       stream = await FrameStream.open(session.link, 'Join', this.#subscription.join(credit))
       this.#stream = stream
+      this.#hasMarked = false
       await this.#follow(session, stream)
       stream.finish()
     } catch (error) {
@@ -164,6 +170,7 @@ export class Subscriber<T> {
       throw error
     } finally {
       stopWatching()
+      session.settle(this)
       this.#stream = undefined
       this.#detach(session)
       leave()
@@ -208,6 +215,7 @@ export class Subscriber<T> {
       if (checked) await this.#check(events)
       this.#push(events, frame.name === 'Record' ? frame.size : 0)
       if (frame.name === 'Joined') this.#handleJoined(session, frame.body.handle)
+      if (frame.name === 'CaughtUp') session.settle(this)
     }
   }
 
@@ -291,7 +299,7 @@ export class Subscriber<T> {
       // The record is the last of the events that its frame caused.
       const cost = index === events.length - 1 ? bytes : 0
       const item = { event, bytes: cost, offset: endOf(event), readers: this.#inboxes.size }
-      for (const inbox of [...this.#inboxes]) inbox.push(item)
+      for (const inbox of [...this.#inboxes]) inbox.push(item, item)
     })
   }
 

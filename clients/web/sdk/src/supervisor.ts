@@ -16,6 +16,9 @@ const CLIENT = 'loquic-web/0.1.0'
 /** Fresh tokens that are tried before a refusal is final. */
 const REJECTED_MAX = 3
 
+/** How long nothing must have come before a session ends without another one in its place. */
+const SILENT_MS_MAX = 6_000
+
 /** A session that takes the place of another one, and what happens to that. */
 interface Next {
   session: Session
@@ -29,6 +32,8 @@ export class Supervisor {
   #previous: string | null = null
   /** Attempts since a session that lasted. */
   #attempt = 0
+  /** Failed attempts to overtake this session. */
+  #overtakes = 0
   /** Tokens refused in a row. */
   #rejected = 0
   #reason: TokenReason = 'connect'
@@ -84,7 +89,7 @@ export class Supervisor {
     this.#skipWait()
     const session = this.#session()
     session?.sayGoodbye()
-    session?.end(new LoquicError('disconnected', 'reconnect was asked for'))
+    session?.end(new LoquicError('disconnected', 'it was closed'))
   }
 
   #skipWait(): void {
@@ -112,7 +117,7 @@ export class Supervisor {
     for (;;) {
       if (this.#core.closed !== undefined || this.#paused) {
         session.link.close()
-        return { error: this.#core.closed ?? new LoquicError('disconnected', 'the page was hidden'), delayMs: 0 }
+        return { error: this.#core.closed ?? new LoquicError('disconnected', 'the page is hidden away'), delayMs: 0 }
       }
       const start = performance.now()
       this.#adopt(session)
@@ -136,6 +141,7 @@ export class Supervisor {
       this.#core.known.forgetMarks()
     }
     this.#core.principal = principal
+    this.#core.offersMarks = true
     this.#core.payloadBytesMax = limits.payload_bytes_max
     this.#core.state.set({ type: 'online', session: id, node, principal, transport, why })
     session.events = {
@@ -145,6 +151,7 @@ export class Supervisor {
         if (this.#session() === session) this.#core.setRtt(ms)
       },
     }
+    this.#overtakes = 0
     this.#core.setSession(session)
   }
 
@@ -180,12 +187,13 @@ export class Supervisor {
   /** The server is silent here: tries beside it, another transport first, until it answers again or gives up. */
   async #overtake(session: Session, signal: AbortSignal): Promise<Next | undefined> {
     const back = new AbortController()
+    signal.addEventListener('abort', () => back.abort(), { once: true })
     const stop = session.silent.subscribe((silent) => {
       if (!silent) back.abort()
     })
     const silence = new LoquicError('timed_out', 'the server is silent')
     const avoid = session.link.transport
-    this.#core.log('session: silent, trying another connection', { transport: avoid })
+    this.#core.log('session: silent', { transport: avoid })
     try {
       const next = await this.#connect({ signal: AbortSignal.any([signal, back.signal]), avoid })
       if (!signal.aborted && !back.signal.aborted) return { session: next, leave: () => session.end(silence) }
@@ -193,7 +201,11 @@ export class Supervisor {
     } catch (failure) {
       const error = toError(failure)
       this.#core.log('session: no other connection', { error: error.message })
-      if (!back.signal.aborted && !signal.aborted) session.end(error.kind === 'refused' ? error : silence)
+      if (back.signal.aborted || signal.aborted) return undefined
+      // It may be only a moment without a network: the session is given up when it is certainly gone.
+      if (error.kind === 'refused') session.end(error)
+      else if (session.silentMs >= SILENT_MS_MAX) session.end(silence)
+      else await sleep(delay(this.#core.backoff, this.#overtakes++, 0, Math.random()), back.signal).catch(() => {})
     } finally {
       stop()
     }
@@ -208,7 +220,7 @@ export class Supervisor {
         if (!signal.aborted) return { session: next, leave: () => session.retire() }
         next.link.close()
       } catch (failure) {
-        this.#core.log('session: another node cannot be reached', { url, error: toError(failure).message })
+        this.#core.log('session: no other node', { url, error: toError(failure).message })
       }
       if (signal.aborted) return undefined
     }

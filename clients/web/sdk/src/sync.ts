@@ -140,6 +140,26 @@ export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void
   })
 }
 
+/** A promise, and the two ends of it. */
+export interface Deferred<T> {
+  promise: Promise<T>
+  resolve: (value: T) => void
+  reject: (error: unknown) => void
+}
+
+export function deferred<T>(): Deferred<T> {
+  const made: Partial<Deferred<T>> = {}
+  made.promise = new Promise<T>((resolve, reject) => Object.assign(made, { resolve, reject }))
+  return made as Deferred<T>
+}
+
+/** Calls `listener` once `signal` aborts, also if it has before; the result ends that. */
+export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  if (signal?.aborted) listener()
+  signal?.addEventListener('abort', listener, { once: true })
+  return () => signal?.removeEventListener('abort', listener)
+}
+
 /** A promise that `signal` rejects; what `begin` gives is called when nobody waits any more. */
 export function unlessAborted<T>(
   signal: AbortSignal | undefined,
@@ -147,23 +167,17 @@ export function unlessAborted<T>(
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     signal?.throwIfAborted()
-    let stop: (() => void) | void
-    const abort = () => {
-      stop?.()
-      reject(reasonOf(signal))
-    }
-    const done = () => {
-      signal?.removeEventListener('abort', abort)
-      stop?.()
-    }
-    signal?.addEventListener('abort', abort, { once: true })
     const settle =
       <V>(how: (value: V) => void) =>
       (value: V) => {
-        done()
+        unlisten()
+        stop?.()
         how(value)
       }
-    stop = begin(settle(resolve), settle(reject))
+    const fail = settle(reject)
+    let stop: (() => void) | void
+    const unlisten = onAbort(signal, () => fail(reasonOf(signal)))
+    stop = begin(settle(resolve), fail)
   })
 }
 

@@ -36,6 +36,6 @@ async function fetchToken(getToken: GetToken, reason: TokenReason, signal: Abort
   } catch (error) {
     throw new LoquicError('token', `getToken has failed: ${messageOf(error)}`)
   }
-  if (token === null) throw new LoquicError('signed_out', 'signed out: getToken gave null')
+  if (token === null) throw new LoquicError('signed_out', 'getToken gave null')
   return token
 }

@@ -5,7 +5,6 @@ import { type Info, readInfo } from './info.ts'
 import { ANSWER_MS_MAX, HEAD_START_MS, TRANSPORT_MEMORY_MS } from './limits.ts'
 import type { Connect, Link } from './link.ts'
 import { sleep } from './sync.ts'
-import { openWebSocket } from './websocket.ts'
 import { openWebTransport } from './webtransport.ts'
 
 /** The transports of browsers. */
@@ -28,6 +27,8 @@ export interface Plan {
   why: string
 }
 
+const NOTHING_SHARED = 'browser, server and application have no transport in common'
+
 /** Firefox before this one stalls on streams of WebTransport (bug 2046262). */
 const FIREFOX_MIN = 153
 
@@ -35,14 +36,14 @@ const FIREFOX_MIN = 153
 export function chooseTransport(agent: string, features: Features, { winner, avoid }: Memory): Plan {
   const usable = (['webtransport', 'websocket'] as const).filter((name) => features[name])
   const [only] = usable
-  if (only === undefined) return { order: [], why: 'there is no transport that browser, server and application share' }
+  if (only === undefined) return { order: [], why: NOTHING_SHARED }
   if (usable.length === 1) return { order: [only], why: 'there is no other one here' }
   const first = (name: BrowserTransport, why: string): Plan => ({
     order: [name, name === 'webtransport' ? 'websocket' : 'webtransport'],
     why,
   })
   if (avoid !== undefined) return first(other(avoid), `${avoid} has fallen silent`)
-  if (winner !== undefined) return first(winner, 'it worked here within the last 10 minutes')
+  if (winner !== undefined) return first(winner, 'it worked here lately')
   if (isWebKit(agent)) return first('websocket', 'WebTransport does not last in WebKit')
   const firefox = /Firefox\/(\d+)/.exec(agent)?.[1]
   if (firefox !== undefined && Number(firefox) < FIREFOX_MIN) {
@@ -128,7 +129,7 @@ export function dialer(url: string, allowed: readonly BrowserTransport[], outsid
   const connect: Connect = async ({ signal, url: node = url, avoid }) => {
     const has = (name: BrowserTransport) => outside.features[name] && allowed.includes(name)
     if (!has('webtransport') && !has('websocket')) {
-      throw new LoquicError('invalid', 'this browser has no allowed transport, or the page is not served securely')
+      throw new LoquicError('invalid', `${NOTHING_SHARED} (does the page come by https?)`)
     }
     const info = await outside.info(node, AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)]))
     const offered = (name: BrowserTransport) => has(name) && info[name].length > 0
@@ -162,12 +163,12 @@ function surroundings(): Surroundings {
     agent: globalThis.navigator?.userAgent ?? '',
     features: { webtransport: typeof WebTransport !== 'undefined', websocket: typeof WebSocket !== 'undefined' },
     info: readInfo,
-    open: (name, info, why, signal) => {
+    open: async (name, info, why, signal) => {
       const addresses = info[name]
       const address = addresses[attempt++ % addresses.length] ?? ''
-      return name === 'webtransport'
-        ? openWebTransport(address, info.hashes, why, signal)
-        : openWebSocket(address, why, signal)
+      if (name === 'webtransport') return openWebTransport(address, info.hashes, why, signal)
+      const { openWebSocket } = await import('./websocket.ts')
+      return openWebSocket(address, why, signal)
     },
   }
 }

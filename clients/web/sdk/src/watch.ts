@@ -3,7 +3,7 @@
 import { ask } from './ask.ts'
 import type { Core } from './core.ts'
 import { toError } from './error.ts'
-import { Feed } from './feed.ts'
+import { asIs, Feed } from './feed.ts'
 import type { Session } from './session.ts'
 import { FrameStream } from './stream.ts'
 import { PEEK_ROOMS_MAX } from './wire/limits.ts'
@@ -52,7 +52,7 @@ export class RoomWatch implements Watch {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<WatchEvent> {
-    const feed = new Feed<WatchEvent>((gone) => this.#feeds.delete(gone))
+    const feed = new Feed<WatchEvent>((gone) => this.#feeds.delete(gone), undefined, asIs)
     this.#feeds.add(feed)
     for (const event of this.#newest.values()) feed.push(event.room, event)
     if (this.#ended !== undefined) feed.end(this.#ended.error)

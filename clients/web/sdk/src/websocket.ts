@@ -1,6 +1,7 @@
 // `Link` over a WebSocket, for networks that let no UDP through: QMux makes streams of its messages. Loaded when
 // needed.
 
+import Session from '@moq/qmux'
 import { CREDIT_BYTES_SUM } from './limits.ts'
 import type { Link } from './link.ts'
 import { ready } from './webtransport.ts'
@@ -13,7 +14,6 @@ const WINDOW_BYTES = BigInt(2 * CREDIT_BYTES_SUM)
 const STREAM_WINDOW_BYTES = WINDOW_BYTES / 4n
 
 export async function openWebSocket(address: string, why: string, signal: AbortSignal): Promise<Link> {
-  const { default: Session } = await import('@moq/qmux')
   signal.throwIfAborted()
   const session = new Session(address, {
     protocols: [PROTOCOL],

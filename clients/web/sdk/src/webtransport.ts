@@ -3,7 +3,7 @@
 import { LoquicError, messageOf } from './error.ts'
 import { ANSWER_MS_MAX } from './limits.ts'
 import type { Link, Stream } from './link.ts'
-import { within } from './sync.ts'
+import { onAbort, within } from './sync.ts'
 import type { BrowserTransport } from './transport.ts'
 
 export async function openWebTransport(
@@ -27,8 +27,7 @@ export async function ready(
 ): Promise<Link> {
   // It rejects together with `ready`; that is where the reason is taken from.
   transport.closed.catch(() => {})
-  const abort = () => closeQuietly(transport)
-  signal.addEventListener('abort', abort, { once: true })
+  const unlisten = onAbort(signal, () => closeQuietly(transport))
   try {
     await within(ANSWER_MS_MAX, transport.ready, () => new LoquicError('connect', 'no answer'))
     signal.throwIfAborted()
@@ -37,7 +36,7 @@ export async function ready(
     closeQuietly(transport)
     throw new LoquicError('connect', `cannot connect to ${address}: ${messageOf(error)}`)
   } finally {
-    signal.removeEventListener('abort', abort)
+    unlisten()
   }
 }
 
@@ -45,6 +44,7 @@ class WebTransportLink implements Link {
   readonly transport: BrowserTransport
   readonly why: string
   readonly closed: Promise<string>
+  onBytes = () => {}
   onDatagram: (bytes: Uint8Array) => void = () => {}
   readonly #transport: WebTransport
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined

@@ -138,6 +138,6 @@ it('answers out of order are the end of the stream', () => {
   push('b')
   outbox.handleOpened(0, 8)
   sent()
-  expect(() => ack(2)).toThrow('an answer for publish 2 came where 1 was due')
+  expect(() => ack(2)).toThrow('an answer for 2 in place of 1')
   expect(() => outbox.handleAckRun({ epoch: 1, first_id: 1, count: 2 ** 31, first_offset: 1, time: 1 })).toThrow()
 })

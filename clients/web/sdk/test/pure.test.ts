@@ -17,43 +17,74 @@ it('the span of the backoff doubles up to its bound, above what the server asks 
   expect(delay(backoff, 3, 5_000, 0)).toBe(5_000)
 })
 
-it('two missed pings are the end, an answer starts over', () => {
-  const liveness = new Liveness(15_000, 0)
-  expect(liveness.poll(0)).toEqual({ do: 'wait', ms: 15_000 })
-  expect(liveness.poll(15_000)).toEqual({ do: 'ping', token: 1 })
-  expect(liveness.poll(17_500)).toEqual({ do: 'ping', token: 2 })
-  expect(liveness.poll(20_000)).toEqual({ do: 'give_up' })
-  expect(liveness.handlePong(2, 20_000)).toBe(2_500)
-  expect(liveness.poll(35_000)).toEqual({ do: 'ping', token: 3 })
-  expect(liveness.handlePong(1, 35_010)).toBeUndefined()
+it('an idle session is asked, asked again, and then silent', () => {
+  const liveness = new Liveness(5_000, 20, 0)
+  expect(liveness.poll(0)).toEqual({ do: 'wait', ms: 5_000 })
+  expect(liveness.poll(5_000)).toEqual({ do: 'ping', token: 1 })
+  expect(liveness.poll(5_000)).toEqual({ do: 'wait', ms: 400 })
+  expect(liveness.poll(5_400)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(5_799)).toEqual({ do: 'wait', ms: 1 })
+  expect(liveness.poll(5_800)).toEqual({ do: 'give_up' })
+  expect(liveness.handlePong(2, 5_810)).toBe(410)
+  expect(liveness.poll(5_810)).toEqual({ do: 'wait', ms: 5_000 })
+  expect(liveness.handlePong(1, 5_820)).toBeUndefined()
 })
 
-it('a doubt asks at once and waits less', () => {
-  const liveness = new Liveness(15_000, 0)
+it('where an answer is due, silence is noticed in 400 ms, and a ping in between tells a late answer from it', () => {
+  const liveness = new Liveness(15_000, 20, 0)
+  liveness.await(1_000)
+  expect(liveness.poll(1_000)).toEqual({ do: 'wait', ms: 200 })
+  expect(liveness.poll(1_200)).toEqual({ do: 'ping', token: 1 })
+  expect(liveness.poll(1_399)).toEqual({ do: 'wait', ms: 1 })
+  expect(liveness.poll(1_400)).toEqual({ do: 'give_up' })
+  liveness.handlePong(1, 1_410)
+  expect(liveness.poll(1_500)).toEqual({ do: 'wait', ms: 14_910 })
+})
+
+it('whatever comes is a sign of life, and what is due stays due', () => {
+  const liveness = new Liveness(15_000, 20, 0)
+  liveness.await(0)
+  liveness.handleBytes(150)
+  expect(liveness.poll(200)).toEqual({ do: 'wait', ms: 150 })
+  expect(liveness.poll(350)).toEqual({ do: 'ping', token: 1 })
+  liveness.handleBytes(360)
+  expect(liveness.poll(560)).toEqual({ do: 'ping', token: 2 })
+  liveness.settle()
+  expect(liveness.poll(800)).toEqual({ do: 'wait', ms: 14_200 })
+})
+
+it.each([
+  [750, 3_000],
+  [10_000, 6_000],
+])('patience is four round trips, within bounds: of %i ms it is %i', (rttMs, patienceMs) => {
+  const liveness = new Liveness(15_000, rttMs, 0)
+  liveness.await(0)
+  expect(liveness.poll(patienceMs / 2)).toMatchObject({ do: 'ping' })
+  expect(liveness.poll(patienceMs)).toEqual({ do: 'give_up' })
+})
+
+it('a round trip is smoothed', () => {
+  const liveness = new Liveness(1_000, 100, 0)
+  expect(liveness.poll(1_000)).toMatchObject({ token: 1 })
+  liveness.handlePong(1, 1_300)
+  expect(liveness.poll(2_300)).toMatchObject({ token: 2 })
+  expect(liveness.poll(2_300)).toEqual({ do: 'wait', ms: 4 * 150 })
+})
+
+it('a hint asks at once and waits less', () => {
+  const liveness = new Liveness(15_000, 20, 0)
   liveness.probe(1_000)
   expect(liveness.poll(1_000)).toEqual({ do: 'ping', token: 1 })
-  liveness.probe(2_000)
-  expect(liveness.poll(2_500)).toEqual({ do: 'ping', token: 2 })
-  expect(liveness.poll(4_000)).toEqual({ do: 'give_up' })
+  expect(liveness.poll(1_200)).toEqual({ do: 'ping', token: 2 })
+  expect(liveness.poll(1_400)).toEqual({ do: 'give_up' })
 })
 
-it('a process that stood still reads its answers before it gives up', () => {
-  const liveness = new Liveness(15_000, 0)
+it('a process that stood still reads its answers before it gives up, and one that always does gives up too', () => {
+  const liveness = new Liveness(15_000, 20, 0)
   liveness.poll(15_000)
-  liveness.poll(17_500)
-  expect(liveness.poll(60_000)).toEqual({ do: 'wait', ms: 2_500 })
-  expect(liveness.poll(62_500)).toEqual({ do: 'ping', token: 3 })
-  expect(liveness.poll(65_000)).toEqual({ do: 'give_up' })
-})
-
-it('a long path that loses a packet is not dead', () => {
-  const liveness = new Liveness(1_000, 0)
-  expect(liveness.poll(1_000)).toEqual({ do: 'ping', token: 1 })
-  expect(liveness.poll(3_000)).toEqual({ do: 'ping', token: 2 })
-  // The first was sent again after 1.7 s, and answered in 1.5 s.
-  expect(liveness.poll(4_200)).toEqual({ do: 'wait', ms: 800 })
-  liveness.handlePong(1, 4_200)
-  expect(liveness.poll(5_000)).toEqual({ do: 'wait', ms: 200 })
+  liveness.poll(15_400)
+  expect(liveness.poll(60_000)).toEqual({ do: 'wait', ms: 400 })
+  expect(liveness.poll(61_000)).toEqual({ do: 'give_up' })
 })
 
 it('an error says whether to try again, and when', () => {

@@ -3,6 +3,7 @@
 import { expect, it } from 'vitest'
 import { Known, unread } from '../src/known.ts'
 import { Roster } from '../src/presence.ts'
+import { Code } from '../src/wire/code.ts'
 import { collect, follow, setting, settle } from './support.ts'
 
 const all = setting()
@@ -103,9 +104,9 @@ it('marks what is read, for all sessions of the user and nobody else', async () 
   follow(other)
   await settle()
   expect([here.unread, here.head, here.lag]).toEqual([3, 3, 0])
-  here.markRead(2)
+  void here.markRead(2)
   expect(here.unread).toBe(1)
-  here.markRead(1)
+  void here.markRead(1)
   await settle()
   expect([here.unread, there.unread, other.unread]).toEqual([1, 1, 3])
   expect(seen).toContain('marked 2')
@@ -116,16 +117,33 @@ it('marks a room that is not joined, and again after a reconnect what got lost',
   for (const text of ['a', 'b', 'c']) all.server.append('r', text)
   const client = all.client()
   const room = client.room('r')
-  room.markRead(2)
+  void room.markRead(2)
   await settle()
   expect(all.server.room('r').marks.get('ada')).toBe(2)
   expect(room.state.type).toBe('idle')
   follow(room)
   await settle()
   all.server.cut()
-  room.markRead(3)
+  void room.markRead(3)
   await settle(1_000)
   expect(all.server.room('r').marks.get('ada')).toBe(3)
+})
+
+it.each([true, false])('a server without marks fails the mark and not the room (joined: %s)', async (joined) => {
+  all.server.offersMarks = false
+  all.server.append('r', 'a')
+  const room = all.client().room('r', { from: { type: 'oldest' } })
+  const seen = joined ? follow(room) : []
+  await settle()
+  const first = room.markRead(1)
+  if (!joined) await expect(first).rejects.toMatchObject({ kind: 'refused', code: Code.not_offered })
+  await settle(1_000)
+  await expect(room.markRead(1)).rejects.toMatchObject({ kind: 'refused', code: Code.not_offered })
+  expect([room.mark, room.unread]).toEqual([null, undefined])
+  all.server.append('r', 'b')
+  await settle()
+  expect(room.state.type).toBe(joined ? 'joined' : 'idle')
+  expect(seen.filter((line) => !line.startsWith('caught'))).toEqual(joined ? ['1 a', 'marked 1', '2 b'] : [])
 })
 
 it('the head and the lag of a slow reader are known', async () => {
@@ -162,7 +180,7 @@ it('watches rooms without joining them, over reconnects', async () => {
     'chat:a 3',
   ])
   expect(heard.at(-1)).toBe('chat:a 3')
-  client.room('chat:a').markRead(2)
+  void client.room('chat:a').markRead(2)
   await settle()
   expect(seen.at(-1)).toEqual({ room: 'chat:a', epoch: 1000, head: 3, mark: 2 })
   watch.close()

@@ -2,32 +2,25 @@
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { type Client, type Connect, createClient, type Locks, type Storage } from '../src/index.ts'
+import '../src/adoption.ts'
 import { MockServer } from '../src/testing/index.ts'
 
-/** `localStorage`. */
+/** As local storage is: a call is done when it returns. */
 class MemoryStorage implements Storage {
   readonly items = new Map<string, string>()
   full = false
 
-  get length(): number {
-    return this.items.size
-  }
-
-  key(index: number): string | null {
-    return [...this.items.keys()][index] ?? null
-  }
-
-  getItem(key: string): string | null {
-    return this.items.get(key) ?? null
-  }
-
-  setItem(key: string, value: string): void {
+  put(key: string, value: string): void {
     if (this.full) throw new DOMException('the quota has been exceeded', 'QuotaExceededError')
     this.items.set(key, value)
   }
 
-  removeItem(key: string): void {
+  remove(key: string): void {
     this.items.delete(key)
+  }
+
+  entries(prefix: string): [string, string][] {
+    return [...this.items].filter(([key]) => key.startsWith(prefix))
   }
 }
 
@@ -115,7 +108,7 @@ it('what a page leaves behind is shown and sent by the next one, once', async ()
   await settle(20_000)
   expect(server.texts('r')).toEqual(['a', 'b', 'c'])
   expect(room.outbox).toEqual([])
-  expect(storage.length).toBe(0)
+  expect(storage.items.size).toBe(0)
 })
 
 it('what had got in before the reload is not appended again', async () => {
@@ -135,7 +128,7 @@ it('what had got in before the reload is not appended again', async () => {
   page()
   await settle(20_000)
   expect(server.texts('r')).toEqual(['a', 'b', 'c'])
-  expect(storage.length).toBe(0)
+  expect(storage.items.size).toBe(0)
 })
 
 it('a page that lives keeps its own; another one waits until it is gone', async () => {
@@ -165,7 +158,7 @@ it('somebody else on the same machine sees and sends none of it', async () => {
   await settle(20_000)
   expect(other.client.room('r').outbox).toEqual([])
   expect(server.texts('r')).toEqual([])
-  expect(storage.length).toBe(1)
+  expect(storage.items.size).toBe(1)
 })
 
 it('a publish that the storage does not take is not sent', async () => {
@@ -183,11 +176,11 @@ it('bytes survive, and what nobody can read is thrown away', async () => {
   ignore(first.client.room('r').publish(new Uint8Array([0, 128, 255])))
   await settle()
   const [key] = storage.items.keys()
-  storage.setItem(`${key}9`, 'not JSON')
+  storage.put(`${key}9`, 'not JSON')
   first.kill()
   server.down = undefined
   page()
   await settle(20_000)
   expect(server.room('r').records.map(({ payload }) => [...payload])).toEqual([[0, 128, 255]])
-  expect(storage.length).toBe(0)
+  expect(storage.items.size).toBe(0)
 })

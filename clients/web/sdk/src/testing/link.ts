@@ -103,6 +103,7 @@ export interface MockLinkOptions {
 export class MockLink implements Link {
   readonly transport: TransportName
   readonly why = 'it is in memory'
+  onBytes = () => {}
   readonly datagramBytesMax: number
   readonly closed: Promise<string>
   onDatagram: (bytes: Uint8Array) => void = () => {}

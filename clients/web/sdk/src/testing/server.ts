@@ -61,6 +61,8 @@ export class MockServer {
   datagramBytesMax = 1200
   /** Whether `Ping` is answered. */
   alive = true
+  /** Whether it keeps read marks. */
+  offersMarks = true
   /** When set, tokens expire this long after they were shown, and the client is told this long before. */
   tokenMs: { life: number; warning: number } | undefined
   /** Whether a new token is taken inside a session. */
@@ -292,12 +294,14 @@ export class MockServer {
       pump()
       for (let frame = await this.#next(stream); frame !== undefined; frame = await this.#next(stream)) {
         if (frame.name === 'Credit') credit += frame.body.bytes
-        if (frame.name === 'Mark') this.#mark(first.room, joiner.user, frame.body.offset)
+        if (frame.name === 'Mark') {
+          if (!this.offersMarks) return stream.leave(Code.not_offered)
+          this.#mark(first.room, joiner.user, frame.body.offset)
+        }
         if (frame.name === 'Ephemeral') this.#handleEphemeral(link, frame.body, false)
         pump()
       }
-      stream.send('Left', { code: Code.done })
-      stream.finish()
+      stream.leave(Code.done)
     } finally {
       room.changed.delete(pump)
       leave()

@@ -35,6 +35,12 @@ export class ServerStream {
     this.#stream.finish()
   }
 
+  /** Ends a join stream. */
+  leave(code: number): void {
+    this.send('Left', { code })
+    this.finish()
+  }
+
   /** Refuses what the stream was opened for. */
   refuse(code: number, message = '', retryAfterMs = 0): void {
     this.send('Refused', { code, message, retry_after: retryAfterMs })

@@ -40,7 +40,7 @@ export class Writer {
   }
 
   varint(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is not a number of the protocol`)
+    checkUnsigned(value)
     if (value <= 250) return this.byte(value)
     const [first, size] = value < 2 ** 16 ? [251, 2] : value < 2 ** 32 ? [252, 4] : [253, 8]
     this.byte(first)
@@ -102,30 +102,21 @@ export function splitVarint(bytes: Uint8Array, at: number): { value: number; end
   const first = bytes[at]
   if (first === undefined) return undefined
   if (first <= 250) return { value: first, end: at + 1 }
-  if (first > 253) throw new DecodeError('a number begins with a reserved byte')
+  if (first > 253) throw new DecodeError(MALFORMED)
   const size = first === 251 ? 2 : first === 252 ? 4 : 8
   const end = at + 1 + size
   if (end > bytes.length) return undefined
   let value = 0
   for (let index = end - 1; index > at; index--) value = value * 256 + (bytes[index] as number)
-  if (value > Number.MAX_SAFE_INTEGER) throw new DecodeError('a number is 2^53 or more')
-  if (value < (size === 2 ? 251 : size === 4 ? 2 ** 16 : 2 ** 32)) {
-    throw new DecodeError('a number is not in its shortest form')
-  }
+  if (value > Number.MAX_SAFE_INTEGER) throw new DecodeError(MALFORMED)
+  if (value < (size === 2 ? 251 : size === 4 ? 2 ** 16 : 2 ** 32)) throw new DecodeError(MALFORMED)
   return { value, end }
 }
 
 function unsigned(below: number): Codec<number> {
   return {
-    write: (out, value) => {
-      if (value >= below) throw new RangeError(tooLong(value, below - 1))
-      out.varint(value)
-    },
-    read: (input) => {
-      const value = input.varint()
-      if (value >= below) throw new DecodeError(tooLong(value, below - 1))
-      return value
-    },
+    write: (out, value) => out.varint(atMost(below - 1, value, RangeError)),
+    read: (input) => atMost(below - 1, input.varint(), DecodeError),
   }
 }
 
@@ -135,8 +126,8 @@ export const u64 = unsigned(2 ** 53)
 
 export const u8: Codec<number> = {
   write: (out, value) => {
-    if (!Number.isInteger(value) || value < 0 || value > 255) throw new RangeError(`${value} is not a byte`)
-    out.byte(value)
+    checkUnsigned(value)
+    out.byte(atMost(255, value, RangeError))
   },
   read: (input) => input.byte(),
 }
@@ -173,14 +164,10 @@ export function text(max: number = TEXT_BYTES_MAX): Codec<string> {
   return {
     write: (out, value) => {
       const encoded = UTF8.encode(value)
-      if (encoded.length > max) throw new RangeError(tooLong(encoded.length, max))
+      atMost(max, encoded.length, RangeError)
       bytes.write(out, encoded)
     },
-    read: (input) => {
-      const size = length(input)
-      if (size > max) throw new DecodeError(tooLong(size, max))
-      return utf8(input.take(size))
-    },
+    read: (input) => utf8(input.take(atMost(max, length(input), DecodeError))),
   }
 }
 
@@ -197,13 +184,11 @@ export function option<T>(inner: Codec<T>): Codec<T | null> {
 export function list<T>(inner: Codec<T>, max: number = LIST_LENGTH_MAX): Codec<T[]> {
   return {
     write: (out, values) => {
-      if (values.length > max) throw new RangeError(tooLong(values.length, max))
-      out.varint(values.length)
+      out.varint(atMost(max, values.length, RangeError))
       for (const value of values) inner.write(out, value)
     },
     read: (input) => {
-      const count = length(input)
-      if (count > max) throw new DecodeError(tooLong(count, max))
+      const count = atMost(max, length(input), DecodeError)
       return Array.from({ length: count }, () => inner.read(input))
     },
   }
@@ -296,11 +281,18 @@ export function fromHex(from: string): Uint8Array<ArrayBuffer> {
   })
 }
 
-function tooLong(size: number, max: number): string {
-  return `${size} is more than ${max}, the maximum`
+function checkUnsigned(value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is not a number of the protocol`)
+}
+
+/** The value, or an error of whoever has got it wrong. */
+function atMost(max: number, value: number, Failure: new (message: string) => Error): number {
+  if (value > max) throw new Failure(`${value} is more than ${max}, the maximum`)
+  return value
 }
 
 const SHORT = 'the body ends before its last field does'
+const MALFORMED = 'a number begins with a reserved byte, is not in its shortest form, or is 2^53 or more'
 
 const UTF8 = new TextEncoder()
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

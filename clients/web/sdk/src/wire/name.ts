@@ -26,7 +26,7 @@ export function checkUser(name: string): string | undefined {
 
 /** The same for a tenant's name. */
 export function checkTenant(name: string): string | undefined {
-  return byteLength(name) <= TENANT_BYTES_MAX && isSegment(name) ? undefined : 'a tenant is one segment of a room name'
+  return byteLength(name) <= TENANT_BYTES_MAX && isSegment(name) ? undefined : 'a tenant is a segment of a room name'
 }
 
 export const room = name(checkRoom)
@@ -67,7 +67,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 const SEGMENT = /^[A-Za-z0-9_~@.-]+$/
 
 const ROOM_RULE =
-  `a room name is 1 to ${ROOM_SEGMENTS_MAX} segments joined by ":", each of 1 to ${SEGMENT_BYTES_MAX} letters, ` +
-  `digits and _ ~ @ . - but neither "." nor ".."; at most ${ROOM_BYTES_MAX} bytes`
+  `a room name is 1 to ${ROOM_SEGMENTS_MAX} segments of 1 to ${SEGMENT_BYTES_MAX} letters, digits and _ ~ @ . - ` +
+  `joined by ":", none of them "." or "..", and at most ${ROOM_BYTES_MAX} bytes`
 
 const USER_RULE = `a user name is 1 to ${USER_BYTES_MAX} bytes without control characters`
