@@ -59,7 +59,7 @@ function Pane({ name, user, memory, onMenu, isAsking, onUnanswered }: PaneProps)
   const markRead = useCallback(
     (offset: number) => {
       memory.mark(name, offset)
-      if (isAsking) room.markRead(offset)
+      if (isAsking) void room.markRead(offset).catch(() => undefined)
     },
     [memory, name, room, isAsking],
   )
