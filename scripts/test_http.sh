@@ -41,7 +41,7 @@ start() {
 
 stop() {
     kill "-$1" "$node"
-    wait "$node" || true
+    wait "$node" 2>/dev/null || true
     node=""
 }
 
