@@ -71,6 +71,7 @@ step deny dependencies
 step web scripts/test_web.sh
 step tests tests
 step openapi scripts/test_openapi.sh
+step http scripts/test_http.sh
 step browsers scripts/test_browsers.sh
 step foreign scripts/test_foreign.sh
 

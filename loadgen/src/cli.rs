@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (flags, said) in [
-            ("--transport carrier-pigeon", "possible values: quic, webtransport"),
+            ("--transport carrier-pigeon", "possible values: quic, webtransport, websocket"),
             ("--duration 10", "has no unit"),
             ("--slo p98<1ms", "nothing that is measured"),
             ("--scenario nowhere", "neither a file nor a scenario"),
@@ -304,6 +304,7 @@ mod tests {
             ("--metrics-url http:///metrics", "names no host"),
             ("--impair wet-string", "\"wet-string\" is not a profile"),
             ("--impair loss=200%", "loss=200%"),
+            ("--impair loss-2 --transport websocket", "goes over TCP"),
             ("--impair loss-2 --rooms 20k --subscribers 1", "at most 16384 sessions with --impair"),
         ] {
             let error = plan(flags).unwrap_err();

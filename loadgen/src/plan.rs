@@ -126,6 +126,9 @@ impl Plan {
                 members.min(SESSIONS_MAX)
             ));
         }
+        if self.impair.is_some() && self.transport == Transport::WebSocket {
+            return Err("--impair is for packets of UDP; --transport websocket goes over TCP".into());
+        }
         let clients_max = loquic_impair::limits::CLIENTS_MAX;
         if self.impair.is_some() && sessions as usize > clients_max {
             return Err(format!("at most {clients_max} sessions with --impair: each has a link of its own"));

@@ -108,12 +108,14 @@ fn a_clean_run_passes_and_reports() {
 }
 
 #[test]
-fn browsers_transport_delivers_as_well() {
+fn browsers_transports_deliver_as_well() {
     let server = Server::start();
-    let output = server.run("--transport webtransport --json -");
-    ended(&output, 0);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["delivered"], &report["config"]["transport"]), (&report["expected"], &"webtransport".into()));
+    for transport in ["webtransport", "websocket"] {
+        let output = server.run(&format!("--transport {transport} --json -"));
+        ended(&output, 0);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["delivered"], &report["config"]["transport"]), (&report["expected"], &transport.into()));
+    }
 }
 
 #[test]
@@ -231,7 +233,7 @@ fn what_is_asked_wrongly_is_2() {
     for (flags, text) in [
         ("run --bogus", "--bogus"),
         ("find-max", "unrecognized subcommand"),
-        ("run --transport websocket", "possible values: quic, webtransport"),
+        ("run --transport carrier-pigeon", "possible values: quic, webtransport, websocket"),
         ("run --slo p99<soon", "p99<soon"),
         ("run --url nonsense", "is not an address"),
         ("run --scenario nowhere", "neither a file nor a scenario"),

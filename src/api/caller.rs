@@ -7,14 +7,14 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use loquic_wire::{
-    Code, RoomName, TenantName, Time, UserName,
+    Code, ProducerId, RoomName, TenantName, Time, UserName,
     control::{Auth, Token},
     limits::TOKEN_BYTES_MAX,
 };
 
 use super::{Api, problem::Problem, request::header_text};
 use crate::{
-    room::{Refusal, Room, RoomKey},
+    room::{Author, ProducerKey, Refusal, Room, RoomKey},
     session::auth::{Action, Admission},
 };
 
@@ -29,10 +29,6 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) struct Caller(Admission);
 
 impl Caller {
-    pub(super) fn user(&self) -> &UserName {
-        &self.0.principal.user
-    }
-
     /// When its token ends, if it does.
     pub(super) fn expires_at(&self) -> Option<Time> {
         self.0.expires_at
@@ -44,6 +40,12 @@ impl Caller {
             return Err(Problem::forbidden(room.as_str()));
         }
         Ok(RoomKey { tenant: self.0.principal.tenant.clone(), room })
+    }
+
+    /// It, as somebody who appends to the room.
+    pub(super) fn author(&self, room: &RoomKey, producer: ProducerId) -> Author {
+        let moderates = self.0.permissions.may(Action::Moderate, &room.room);
+        Author { producer: ProducerKey { user: self.0.principal.user.clone(), producer }, moderates }
     }
 
     /// The room itself.

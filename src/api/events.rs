@@ -73,9 +73,11 @@ pub(super) async fn get(
     }
     let room = api.sessions.rooms().attach(&key).await?;
     let (reader, status) = room.reader(from, Mode::All)?;
-    let expires = caller.expires_at().map(|at| {
-        let left = at.get().saturating_sub(crate::session::now().get());
-        Instant::now() + Duration::from_millis(left)
+    let expires = caller.expires_at().and_then(|at| {
+        // It was taken within the leeway, and ends with it: like a session, however late it has begun.
+        let until = Duration::from_millis(at.get()) + limits::TOKEN_LEEWAY;
+        let left = until.saturating_sub(Duration::from_millis(crate::session::now().get()));
+        Instant::now().checked_add(left)
     });
     let stream = Stream {
         room: name,
@@ -142,7 +144,7 @@ impl Stream {
             // Ends first: a busy room must not keep them from being heard.
             biased;
             delay = drained(&mut self.drain) => (goodbye(delay).into(), false),
-            () = at(self.expires) => (b": the token has expired\n\n".as_slice().into(), false),
+            () = at(self.expires) => (ended(Code::TOKEN_EXPIRED), false),
             // A page at most, however much there is.
             event = self.reader.next(u64::MAX) => self.handle_event(event),
             () = sleep(self.api.options.keep_alive) => (b":\n\n".as_slice().into(), true),
@@ -220,6 +222,8 @@ async fn drained(drain: &mut watch::Receiver<Option<Drain>>) -> Duration {
 
 async fn at(when: Option<Instant>) {
     match when {
+        // A sleep is only over at the timer's next tick.
+        Some(when) if when <= Instant::now() => {}
         Some(when) => sleep_until(when).await,
         None => std::future::pending().await,
     }

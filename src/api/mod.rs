@@ -5,6 +5,7 @@
 //! sessions do, and holds nothing of its own but counters.
 
 mod caller;
+mod delete;
 mod events;
 mod history;
 mod host;
@@ -16,7 +17,9 @@ mod origin;
 mod page;
 mod payload;
 mod policy;
+mod presence;
 mod problem;
+mod producer;
 mod publish;
 mod request;
 mod rooms;

@@ -17,6 +17,8 @@ macro_rules! classes {
 }
 
 classes! {
+    /// A record to delete.
+    Delete = "delete",
     /// An event stream.
     Events = "events",
     /// Records of a room.
@@ -27,6 +29,8 @@ classes! {
     OpenApi = "openapi",
     /// Anything else below `/v1`: preflights, methods and paths that there are not.
     Other = "other",
+    /// Who is in a room.
+    Presence = "presence",
     /// Records to append.
     Publish = "publish",
     /// One record.

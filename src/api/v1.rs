@@ -13,7 +13,7 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Info, bad_method, events, history, info, not_found, openapi, origin, publish, rooms,
+    Info, bad_method, delete, events, history, info, not_found, openapi, origin, presence, publish, rooms,
     stats::{Class, Stats},
 };
 use crate::{config::origin::Origin, session};
@@ -58,8 +58,8 @@ impl Api {
 
 /// Every route with its methods. The description of the API is compared with this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Arc<Api>>)> {
-    let records = get(Class::History, history::get)
-        .merge(routing::post(publish::post).layer(middleware::map_response(class(Class::Publish))));
+    let records = get(Class::History, history::get).merge(of(Class::Publish, routing::post(publish::post)));
+    let record = get(Class::Record, history::get_one).merge(of(Class::Delete, routing::delete(delete::delete)));
     let info = |State(api): State<Arc<Api>>| info::get(State(api.info.clone()));
     vec![
         ("/v1/info", get(Class::Info, info)),
@@ -67,8 +67,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Arc<Api>>)> {
         ("/v1/rooms", get(Class::Rooms, rooms::list)),
         ("/v1/rooms/{room}", get(Class::Room, rooms::get)),
         ("/v1/rooms/{room}/events", get(Class::Events, events::get)),
+        ("/v1/rooms/{room}/presence", get(Class::Presence, presence::get)),
         ("/v1/rooms/{room}/records", records),
-        ("/v1/rooms/{room}/records/{offset}", get(Class::Record, history::get_one)),
+        ("/v1/rooms/{room}/records/{offset}", record),
     ]
 }
 
@@ -91,7 +92,11 @@ where
     H: Handler<T, Arc<Api>>,
     T: 'static,
 {
-    routing::get(handler).layer(middleware::map_response(class(is)))
+    of(is, routing::get(handler))
+}
+
+fn of(is: Class, methods: MethodRouter<Arc<Api>>) -> MethodRouter<Arc<Api>> {
+    methods.layer(middleware::map_response(class(is)))
 }
 
 /// Notes on an answer what it is the answer to.

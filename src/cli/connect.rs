@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
+    fs,
     io::{self, Write},
+    path::PathBuf,
 };
 
 use clap::ValueEnum;
@@ -21,8 +23,11 @@ pub(crate) struct Connect {
     /// How to get there
     #[arg(long, value_enum, default_value_t = Transport::Quic)]
     transport: Transport,
+    /// PEM file with the authorities to trust in place of the system's; a development server's certs/dev.pem is one
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Take any certificate: for a development server only
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ca")]
     insecure: bool,
     /// The name to use where the server accepts any [default: the user's name on this machine]
     #[arg(long, conflicts_with = "token")]
@@ -58,6 +63,12 @@ impl Connect {
             Transport::Auto => loquic_client::Transport::Auto,
         };
         let builder = Client::builder(&self.url).transport(transport).danger_accept_any_certificate(self.insecure);
+        let builder = match &self.ca {
+            Some(path) => builder.ca_pem(fs::read(path).map_err(|error| {
+                Failed::new(format_args!("cannot read the authorities of --ca from {}: {error}", path.display()))
+            })?),
+            None => builder,
+        };
         let builder = match self.token.as_deref().filter(|token| !token.is_empty()) {
             Some(token) => builder.token(token),
             None => builder.name(self.user()),
@@ -79,7 +90,10 @@ impl Connect {
     fn advice(&self) -> &'static str {
         match self.insecure {
             true => "\n    Is the server running there? Another address is given with --url.",
-            false => "\n    Is the server running there? A development server's certificate is taken with --insecure.",
+            false => {
+                "\n    Is the server running there? Whom to trust is given with --ca, \
+             and a development server's certificate is taken with --insecure."
+            }
         }
     }
 }

@@ -123,6 +123,9 @@ pub const LIST_ROOMS_MAX: usize = 1_000;
 /// Rooms of one list unless its request says otherwise.
 pub const HTTP_ROOMS_DEFAULT: u32 = 100;
 
+/// Members of a room in one answer unless its request says otherwise.
+pub const HTTP_MEMBERS_DEFAULT: u32 = 100;
+
 /// Bytes of an `Idempotency-Key`.
 pub const HTTP_IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 

@@ -9,6 +9,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{Answer, ProducerKey, Refusal, RoomKey, Rooms};
 use crate::config::limits;
 
+/// Who appends.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// Under which numbers.
+    pub producer: ProducerKey,
+    /// Whether it may delete records of others.
+    pub moderates: bool,
+}
+
 impl Rooms {
     /// Appends `publishes` in order and returns an answer for each. The caller sees to it that they fit the room's
     /// inbox.
@@ -23,18 +32,18 @@ impl Rooms {
     pub async fn append(
         &self,
         room: &RoomKey,
-        producer: &ProducerKey,
+        author: &Author,
         publishes: &[Publish],
     ) -> Result<Vec<Result<Ack, Nack>>, Refusal> {
         let mut answers = Vec::with_capacity(publishes.len());
         let mut turn = None;
         for attempt in 1.. {
             let left = &publishes[answers.len()..];
-            let Err(refusal) = self.try_append(room, producer, left, &mut answers).await else { break };
+            let Err(refusal) = self.try_append(room, author, left, &mut answers).await else { break };
             let passes = matches!(refusal.code, Code::FENCED | Code::NOT_YET_APPLIED);
             if passes && attempt < limits::APPEND_ATTEMPTS_MAX {
                 if turn.is_none() {
-                    turn = self.context.append_turns.take(producer).await;
+                    turn = self.context.append_turns.take(&author.producer).await;
                 }
                 continue;
             }
@@ -50,12 +59,13 @@ impl Rooms {
     async fn try_append(
         &self,
         room: &RoomKey,
-        producer: &ProducerKey,
+        author: &Author,
         publishes: &[Publish],
         answers: &mut Vec<Result<Ack, Nack>>,
     ) -> Result<(), Refusal> {
         let room = self.attach(room).await?;
-        let mut publisher = self.open_producer(&room, producer.clone()).await?;
+        let mut publisher = self.open_producer(&room, author.producer.clone()).await?;
+        publisher.set_moderates(author.moderates);
         publisher.offer(publishes.to_vec());
         while publisher.in_flight() > 0 {
             let next = publisher.next().await;

@@ -40,6 +40,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 pub use self::{
+    append::Author,
     ephemerals::Said,
     list::Listed,
     live::{Answer, Room, Status},

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
@@ -81,8 +81,13 @@ pub async fn say(to: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
+/// What HTTP goes over: TCP, or TLS above it.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
 /// Everything that still comes.
-pub async fn rest(mut stream: TcpStream) -> Vec<u8> {
+pub async fn rest(mut stream: impl Duplex) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A server that closes without having read everything resets the connection; what came before it counts.
     let _ = soon("the end of the connection", stream.read_to_end(&mut bytes)).await;
@@ -101,13 +106,27 @@ pub async fn get(to: SocketAddr, path: &str) -> Answer {
 
 /// A request with headers and a body.
 pub async fn send(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+    let stream = soon("a connection", TcpStream::connect(to)).await.unwrap();
+    send_over(stream, &to.to_string(), method, path, headers, body).await
+}
+
+/// The same over a connection that is there, for a host of any name.
+pub async fn send_over(
+    mut stream: impl Duplex,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
     if !body.is_empty() || method == "POST" {
         request += &format!("Content-Length: {}\r\n", body.len());
     }
     let bytes = [request.as_bytes(), b"\r\n", body].concat();
-    Answer::parse(&rest(say(to, &bytes).await).await)
+    soon("a write", stream.write_all(&bytes)).await.unwrap();
+    Answer::parse(&rest(stream).await)
 }
 
 /// A whole body that came in chunks.
@@ -126,13 +145,15 @@ fn unchunked(mut bytes: &[u8]) -> Vec<u8> {
 
 /// An event stream, as EventSource would take it apart.
 pub struct Events {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Duplex>>,
     /// What has come and was not taken.
     text: String,
     /// The last `retry:`, in milliseconds.
     pub retry: Option<u64>,
     /// Comments that have come.
     pub comments: usize,
+    /// The last one.
+    pub comment: String,
 }
 
 /// One event.
@@ -151,9 +172,19 @@ impl Events {
 
     /// The same where the server may be away.
     pub async fn try_open(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io::Result<Self> {
-        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\n");
+        Self::over(TcpStream::connect(to).await?, &to.to_string(), path, headers).await
+    }
+
+    /// The same over a connection that is there.
+    pub async fn over(
+        stream: impl Duplex + 'static,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> std::io::Result<Self> {
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
-        let mut stream = TcpStream::connect(to).await?;
+        let mut stream: Box<dyn Duplex> = Box::new(stream);
         stream.write_all((request + "\r\n").as_bytes()).await?;
         let mut stream = BufReader::new(stream);
         let mut head = String::new();
@@ -166,7 +197,7 @@ impl Events {
         for line in ["content-type: text/event-stream", "cache-control: no-store", "x-accel-buffering: no"] {
             assert!(head.to_ascii_lowercase().contains(line), "{line} in {head}");
         }
-        Ok(Self { stream, text: String::new(), retry: None, comments: 0 })
+        Ok(Self { stream, text: String::new(), retry: None, comments: 0, comment: String::new() })
     }
 
     /// The next event; `None` at the end of the stream, good or bad.
@@ -215,7 +246,10 @@ impl Events {
                 ("event", value) => name = value.to_owned(),
                 ("data", value) => data = Some(serde_json::from_str(value).expect("JSON on one line")),
                 ("retry", value) => self.retry = Some(value.parse().unwrap()),
-                (field, _) if field.is_empty() || field.starts_with(':') => self.comments += 1,
+                (field, value) if field.is_empty() || field.starts_with(':') => {
+                    self.comments += 1;
+                    value.clone_into(&mut self.comment);
+                }
                 (field, _) => panic!("an unknown field {field:?} in {block:?}"),
             }
         }

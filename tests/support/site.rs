@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
+use loquic::token::{Claims, Right, Signer};
 use loquic_client::{Backoff, Builder, Client, Transport};
+use loquic_wire::{RoomPattern, UserName};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 use tokio::{
@@ -35,6 +37,7 @@ pub struct Site {
     home: TempDir,
     data: Mutex<PathBuf>,
     port: u16,
+    is_dev: bool,
     transport: Transport,
     allowed: Vec<&'static str>,
     lines: Lines,
@@ -69,7 +72,29 @@ impl Site {
     fn in_home(home: TempDir, data: PathBuf, config: &str) -> Self {
         fs::write(home.path().join("loquic.toml"), config).expect("write the configuration");
         let (data, allowed) = (Mutex::new(data), ALWAYS_ALLOWED.to_vec());
-        Self { home, data, port: free_port(), transport: Transport::Quic, allowed, lines: Arc::default() }
+        let (port, lines) = (free_port(), Arc::default());
+        Self { home, data, port, is_dev: true, transport: Transport::Quic, allowed, lines }
+    }
+
+    /// Nobody comes in without a [`token`](Self::token): its processes run without `--dev`. The configuration begins
+    /// with keys of no section.
+    pub fn with_tokens(config: &str) -> Self {
+        let keys = "tls.certificate = 'certs/dev.pem'\ntls.key = 'certs/dev.pem'\nauth.token_key = 'token.secret'\n";
+        let mut site = Self::new(&format!("{keys}{config}"));
+        site.is_dev = false;
+        fs::write(site.home().join("token.secret"), "0123456789abcdef0123456789abcdef").expect("write the secret");
+        assert!(site.loquic(&["certs", "dev"]).status.success());
+        site
+    }
+
+    /// A token that ends at this Unix second.
+    pub fn token(&self, user: &str, rooms: &[(&str, &[Right])], expires: u64) -> String {
+        let pattern =
+            |(pattern, rights): &(&str, &[Right])| (RoomPattern::new(pattern).expect("a pattern"), rights.to_vec());
+        let user = UserName::new(user).expect("a name");
+        let claims = Claims { user, expires, rooms: rooms.iter().map(pattern).collect() };
+        let signer = Signer::open(&self.home().join("token.secret")).expect("the secret");
+        signer.sign(&claims, None, None).expect("a token")
     }
 
     /// Warnings and errors that contain this text are expected.
@@ -174,7 +199,7 @@ impl Site {
 
     async fn run(&self, failpoints: &str, arguments: &[&str]) -> Result<Node, Exit> {
         let mut command = self.command();
-        command.args(["serve", "--dev", "--config", "loquic.toml", "--listen"]);
+        command.arg("serve").args(self.is_dev.then_some("--dev")).args(["--config", "loquic.toml", "--listen"]);
         command.arg(format!("127.0.0.1:{}", self.port)).arg("--data-dir").arg(self.data()).args(arguments);
         if !failpoints.is_empty() {
             command.env("FAILPOINTS", failpoints);
@@ -291,7 +316,7 @@ impl Node {
         &self.ready
     }
 
-    /// Where it listens for `what`: `http` or `ops`.
+    /// Where it listens for `what`: `http`, `https` or `ops`.
     pub fn address(&self, what: &str) -> SocketAddr {
         self.ready[what][0].as_str().and_then(|address| address.parse().ok()).expect("the ready line has the address")
     }

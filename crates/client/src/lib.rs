@@ -96,3 +96,8 @@ pub use loquic_wire::{
     watch::Head,
     who::Members,
 };
+
+/// What the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -22,7 +22,7 @@ const TOKEN: (&str, &str) = ("Authorization", "Bearer x");
 fn cases() -> Vec<Case> {
     let (rooms, room) = ("/v1/rooms", "/v1/rooms/{room}");
     let (records, record) = ("/v1/rooms/{room}/records", "/v1/rooms/{room}/records/{offset}");
-    let events = "/v1/rooms/{room}/events";
+    let (events, presence) = ("/v1/rooms/{room}/events", "/v1/rooms/{room}/presence");
     let key = ("Idempotency-Key", "k");
     let mut cases = vec![
         ("POST", records, "/v1/rooms/room/records", vec![TEXT, key], b"one".to_vec()),
@@ -36,6 +36,12 @@ fn cases() -> Vec<Case> {
         ("POST", records, "/v1/rooms/room/records", vec![TEXT, TOKEN], b"x".to_vec()),
         ("POST", records, "/v1/rooms/room/records", vec![TEXT, FOREIGN], b"x".to_vec()),
         ("GET", record, "/v1/rooms/room/records/99", vec![], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/1", vec![], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/1", vec![key], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/x", vec![], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/99", vec![], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/1", vec![TOKEN], Vec::new()),
+        ("DELETE", record, "/v1/rooms/room/records/1", vec![FOREIGN], Vec::new()),
         ("GET", events, "/v1/rooms/room/events?last_event_id=EPOCH-99", vec![], Vec::new()),
     ];
     for (path, good, bad) in [
@@ -45,6 +51,7 @@ fn cases() -> Vec<Case> {
         (room, "/v1/rooms/room", Some("/v1/rooms/..a::")),
         (records, "/v1/rooms/room/records", Some("/v1/rooms/room/records?limit=0")),
         (record, "/v1/rooms/room/records/1", Some("/v1/rooms/room/records/x")),
+        (presence, "/v1/rooms/room/presence", Some("/v1/rooms/room/presence?limit=0")),
         (events, "/v1/rooms/room/events?until=caught-up", Some("/v1/rooms/room/events?from=x")),
     ] {
         cases.push(("GET", path, good, vec![], Vec::new()));
@@ -118,6 +125,7 @@ async fn each_status_that_is_described_can_be_had_and_no_other_comes() {
     let none: Vec<Case> = vec![
         ("GET", "/v1/rooms/{room}/events", "/v1/rooms/room/events", vec![], Vec::new()),
         ("POST", "/v1/rooms/{room}/records", "/v1/rooms/room/records", vec![TEXT], b"x".to_vec()),
+        ("DELETE", "/v1/rooms/{room}/records/{offset}", "/v1/rooms/room/records/1", vec![], Vec::new()),
     ];
     witness(node.address("http"), none, &mut seen, &document).await;
     node.terminate().await;
@@ -140,18 +148,22 @@ async fn requests_are_counted_by_what_they_are_for() {
     send(http, "POST", "/v1/rooms/secret-room/records", &[TEXT], b"x").await;
     get(http, "/v1/rooms/secret-room/records").await;
     get(http, "/v1/rooms/secret-room/records/7").await;
+    get(http, "/v1/rooms/secret-room/presence").await;
+    send(http, "DELETE", "/v1/rooms/secret-room/records/7", &[], b"").await;
     get(http, "/v1/nothing").await;
     get(http, "/v1/rooms/secret-room/events?from=oldest&until=caught-up").await;
     let metrics = get(ops, "/metrics").await;
     for line in [
         "loquic_http_requests_total{request=\"publish\",status=\"2xx\"} 1",
         "loquic_http_requests_total{request=\"history\",status=\"2xx\"} 1",
+        "loquic_http_requests_total{request=\"presence\",status=\"2xx\"} 1",
+        "loquic_http_requests_total{request=\"delete\",status=\"4xx\"} 1",
         "loquic_http_requests_total{request=\"record\",status=\"4xx\"} 1",
         "loquic_http_requests_total{request=\"other\",status=\"4xx\"} 1",
         "loquic_http_requests_total{request=\"events\",status=\"2xx\"} 1",
         "loquic_event_streams_opened_total 1",
         "loquic_event_streams_records_total 1",
-        "loquic_publishes_total 1",
+        "loquic_publishes_total 2",
         "loquic_publishes_acked_total 1",
     ] {
         assert!(metrics.text().contains(&format!("\n{line}\n")), "{line}\n{}", metrics.text());

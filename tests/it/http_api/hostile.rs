@@ -147,6 +147,8 @@ async fn methods_are_told() {
         ("POST", "/v1/rooms", "GET,HEAD"),
         ("PUT", "/v1/rooms/room/records", "GET,HEAD,POST"),
         ("POST", "/v1/rooms/room/events", "GET,HEAD"),
+        ("PUT", "/v1/rooms/room/records/1", "GET,HEAD,DELETE"),
+        ("DELETE", "/v1/rooms/room/presence", "GET,HEAD"),
         ("BREW", "/v1/rooms/room", "GET,HEAD"),
     ] {
         let answer = send(http, method, path, &[], b"").await;

@@ -1,10 +1,14 @@
 //! The HTTP API against a real server, over real sockets.
 
 mod contract;
+mod delete;
 mod events;
 mod history;
 mod hostile;
+mod https;
+mod presence;
 mod publish;
+mod tokens;
 
 use std::net::SocketAddr;
 

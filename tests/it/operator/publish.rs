@@ -27,6 +27,28 @@ async fn an_ack_is_one_line_of_json() {
 }
 
 #[tokio::test]
+async fn a_server_is_known_by_its_authority() {
+    let site = Site::new("");
+    let node = site.start().await;
+    let (url, home) = (site.url(), site.home());
+    std::fs::write(home.join("rubbish.pem"), "rubbish").unwrap();
+    run(loquic(home, &["certs", "dev", "--dir", "others"])).await.says(0, &[]);
+    let publish = |ca: &str, transport: &str| {
+        let command = ["pub", "chat:a", "hello", "--url", &url, "--ca", ca, "--transport", transport];
+        run(loquic(home, &command))
+    };
+    for transport in ["quic", "webtransport", "websocket", "auto"] {
+        publish("certs/dev.pem", transport).await.says(0, &[]);
+        publish("others/dev.pem", transport).await.says(1, &["certificate", "--ca"]);
+    }
+    publish("nowhere.pem", "quic").await.says(1, &["--ca", "nowhere.pem"]);
+    publish("rubbish.pem", "quic").await.says(1, &["PEM"]);
+    let both = ["pub", "chat:a", "hello", "--url", &url, "--ca", "certs/dev.pem", "--insecure"];
+    run(loquic(home, &both)).await.says(2, &["--ca", "--insecure"]);
+    node.terminate().await;
+}
+
+#[tokio::test]
 async fn the_format_is_text_unless_it_is_asked_for() {
     let site = Site::new("");
     let node = site.start().await;
