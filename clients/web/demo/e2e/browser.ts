@@ -50,6 +50,19 @@ export class Tab {
     await this.page.waitForSelector(`#connection[data-state="${state}"]`, { timeout: WAIT_MS })
   }
 
+  /** Waits until it is connected over this one; the result is how long after the page was opened. */
+  async over(transport: 'WebTransport' | 'WebSocket'): Promise<number> {
+    const says = (transport: string) =>
+      document.querySelector('#connection')?.textContent === `Connected over ${transport}` && performance.now()
+    const since = await this.page.waitForFunction(says, { timeout: WAIT_MS, polling: 'raf' }, transport)
+    return Number(await since.jsonValue())
+  }
+
+  /** What the status bar says about the connection when one asks. */
+  why(): Promise<string> {
+    return this.page.$eval('#connection', (line) => (line as HTMLElement).title)
+  }
+
   async send(text: string): Promise<void> {
     await this.page.waitForSelector('#text', { timeout: WAIT_MS })
     await this.page.$eval(
