@@ -18,6 +18,9 @@ const PAGE = resolve(import.meta.dirname, '../dist')
 const CONFIG = 'loquic.toml'
 const DATA = 'data'
 
+/** What tokens are checked with, where the configuration says `token.secret`. */
+const TOKEN_KEY = 'nothing that is secret, and 32 bytes long at least'
+
 interface Ready {
   quic: string[]
   http: string[]
@@ -63,6 +66,7 @@ export class Server {
     const dir = await mkdtemp(join(tmpdir(), 'loquic-e2e-'))
     const udp = proxied ? await UdpProxy.open() : undefined
     const advertise = udp === undefined ? '' : `[advertise]\nwebtransport = ["https://127.0.0.1:${udp.port}/v1"]\n`
+    await writeFile(join(dir, 'token.secret'), TOKEN_KEY)
     await writeFile(join(dir, CONFIG), `${advertise}${config}`)
     return new Server(resolve(binary), dir, page, udp)
   }
@@ -126,6 +130,21 @@ export class Server {
   async cat(room: string): Promise<Printed[]> {
     const args = ['log', 'cat', room, '--data-dir', DATA, '--json']
     return parse((await run(this.#binary, args, { cwd: this.#dir, maxBuffer: 64 << 20 })).stdout)
+  }
+
+  /** A token with these rights, like `chat:**=read,publish`, that is checked with the key in `TOKEN_KEY`. */
+  async token(user: string, rights: string, key = TOKEN_KEY): Promise<string> {
+    const file = join(this.#dir, 'mint.secret')
+    await writeFile(file, key)
+    const args = ['token', 'mint', '--user', user, '--room', rights, '--key-file', file]
+    return (await run(this.#binary, args)).stdout.trim()
+  }
+
+  /** Publishes over HTTP, for texts that no command line takes. */
+  async post(room: string, text: string): Promise<void> {
+    const headers = { 'content-type': 'text/plain; charset=utf-8', 'loquic-name': 'mallory' }
+    const response = await fetch(`${this.origin}/v1/rooms/${room}/records`, { method: 'POST', headers, body: text })
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`)
   }
 
   /** A native client publishes a line. */

@@ -1,6 +1,6 @@
 // What every test stands on: two browsers for a file, a server for a test, and tabs that end with it.
 
-import type { Browser } from 'puppeteer-core'
+import type { Browser, Page } from 'puppeteer-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { type Kind, launch, Tab } from './browser.ts'
 import { Server, type ServerOptions } from './server.ts'
@@ -28,7 +28,7 @@ export class Stage {
     })
     afterEach(async () => {
       const problems = this.#tabs.flatMap(({ problems }) => problems)
-      await Promise.all(this.#tabs.splice(0).map(({ page }) => page.close()))
+      await Promise.all(this.#tabs.splice(0).map(({ page }) => page.isClosed() || page.close()))
       await this.#server?.remove()
       expect(problems).toEqual([])
     })
@@ -40,13 +40,22 @@ export class Stage {
   }
 
   /** A tab with the page in a room. Closed with the test. */
-  async open(kind: Kind, room: string, name: string): Promise<Tab> {
-    return this.visit(kind, this.server.page(room, name, this.#transport))
+  async open(kind: Kind, room: string, name: string, token?: string): Promise<Tab> {
+    return this.visit(kind, this.server.page(room, name, this.#transport), token)
   }
 
   /** A tab with any page of the server. */
-  async visit(kind: Kind, url: string): Promise<Tab> {
-    const tab = await Tab.open(this.#browsers.get(kind) as Browser, url)
+  async visit(kind: Kind, url: string, token?: string): Promise<Tab> {
+    const tab = await Tab.open(this.#browsers.get(kind) as Browser, url, token)
+    this.#tabs.push(tab)
+    return tab
+  }
+
+  /** A copy of a tab, made by the browser: with the same storage, the tab's own too. */
+  async duplicate({ page }: Tab): Promise<Tab> {
+    const opened = new Promise<Page>((resolve) => page.once('popup', (popup) => popup && resolve(popup)))
+    const url = await page.evaluate(() => window.open(location.href) && location.href)
+    const tab = await Tab.of(await opened, url ?? '')
     this.#tabs.push(tab)
     return tab
   }
