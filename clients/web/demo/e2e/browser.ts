@@ -38,8 +38,17 @@ export class Tab {
     page.on('pageerror', (error) => this.problems.push(String(error)))
   }
 
-  static async open(browser: Browser, url: string): Promise<Tab> {
-    const tab = new Tab(await browser.newPage())
+  static async open(browser: Browser, url: string, token?: string): Promise<Tab> {
+    const page = await browser.newPage()
+    // Before the page's own scripts, which look for it.
+    const put = (token: string) => sessionStorage.setItem('loquic-demo/token', token)
+    if (token !== undefined) await page.evaluateOnNewDocument(put, token)
+    return Tab.of(page, url)
+  }
+
+  /** A page that is there already, sent to where the app is. */
+  static async of(page: Page, url: string): Promise<Tab> {
+    const tab = new Tab(page)
     await tab.page.setViewport({ width: 900, height: 700 })
     await tab.page.goto(url)
     return tab
@@ -48,6 +57,25 @@ export class Tab {
   /** Waits until the page says so. */
   async state(state: string): Promise<void> {
     await this.page.waitForSelector(`#connection[data-state="${state}"]`, { timeout: WAIT_MS })
+  }
+
+  /** Waits until it is connected over this one; the result is how long after the page was opened. */
+  async over(transport: 'WebTransport' | 'WebSocket'): Promise<number> {
+    const says = (transport: string) =>
+      document.querySelector('#connection')?.textContent === `Connected over ${transport}` && performance.now()
+    const since = await this.page.waitForFunction(says, { timeout: WAIT_MS, polling: 'raf' }, transport)
+    return Number(await since.jsonValue())
+  }
+
+  /** Waits until the page says this, wherever. */
+  async says(words: string): Promise<void> {
+    const says = (words: string) => document.body.textContent.includes(words)
+    await this.page.waitForFunction(says, { timeout: WAIT_MS, polling: 50 }, words)
+  }
+
+  /** What the status bar says about the connection when one asks. */
+  why(): Promise<string> {
+    return this.page.$eval('#connection', (line) => (line as HTMLElement).title)
   }
 
   async send(text: string): Promise<void> {
@@ -61,6 +89,13 @@ export class Tab {
       },
       text,
     )
+  }
+
+  /** Waits until a row says that this was written and has no answer. */
+  async waiting(text: string): Promise<void> {
+    const waits = (text: string) =>
+      [...document.querySelectorAll('#records .pending .text')].some((row) => row.textContent === text)
+    await this.page.waitForFunction(waits, { timeout: WAIT_MS, polling: 50 }, text)
   }
 
   /** Types into the field, as a hand does. */

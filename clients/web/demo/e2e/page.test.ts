@@ -1,150 +1,108 @@
 // The page in two browsers against the real server, which is killed, restarted and given other certificates.
 
-import type { Browser } from 'puppeteer-core'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { launch, Tab } from './browser.ts'
-import { Server } from './server.ts'
+import { describe, expect, it } from 'vitest'
+import type { Tab } from './browser.ts'
+import { Stage } from './stage.ts'
 
-let browsers: Browser[] = []
-let server: Server
-let tabs: Tab[] = []
+describe.each(['auto', 'websocket'])('over %s', (transport) => {
+  const stage = new Stage(() => ({}), transport)
 
-beforeAll(async () => {
-  browsers = await Promise.all([launch('chromium'), launch('firefox')])
-})
-
-afterAll(async () => {
-  await Promise.all(browsers.map((browser) => browser.close()))
-})
-
-beforeEach(async () => {
-  server = await Server.create()
-  await server.start()
-})
-
-afterEach(async () => {
-  const problems = tabs.flatMap(({ problems }) => problems)
-  await Promise.all(tabs.splice(0).map(({ page }) => page.close()))
-  await server.remove()
-  expect(problems).toEqual([])
-})
-
-/** One tab in each browser, connected. */
-async function openTabs(room: string): Promise<[Tab, Tab]> {
-  const [chromium, firefox] = browsers as [Browser, Browser]
-  const opened: [Tab, Tab] = [
-    await Tab.open(chromium, server.page(room, 'ada')),
-    await Tab.open(firefox, server.page(room, 'bob')),
-  ]
-  tabs.push(...opened)
-  await Promise.all(opened.map((tab) => tab.state('online')))
-  return opened
-}
-
-/** Both pages and a native client show the same records, each wanted text once, at offsets without a hole. */
-async function expectAll(room: string, tabs: Tab[], wanted: string[]): Promise<void> {
-  await Promise.all(tabs.map((tab) => tab.settled(wanted.length)))
-  const native = (await server.read(room)).map(({ offset, payload }) => `${offset} ${payload}`)
-  for (const tab of tabs) expect(await tab.rows()).toEqual(native)
-  expect(native.map((row) => Number(row.split(' ')[0]))).toEqual(wanted.map((_, index) => index + 1))
-  expect(native.map((row) => row.slice(row.indexOf(' ') + 1)).toSorted()).toEqual(wanted.toSorted())
-}
-
-it('kills between and during publishes lose and repeat nothing, in two browsers and a native client', async () => {
-  const [ada, bob] = await openTabs('kills')
-  const wanted: string[] = []
-  for (let round = 0; round < 4; round++) {
-    for (let count = 0; count < 15; count++) {
-      const texts = [`ada ${round}.${count}`, `bob ${round}.${count}`]
-      wanted.push(...texts)
-      await Promise.all([ada.send(texts[0] ?? ''), bob.send(texts[1] ?? '')])
-      // In the middle of what was sent, and once more before it is back.
-      if (count === 7) await server.kill()
-      if (count === 10) await server.start()
+  it('kills between and during publishes lose and repeat nothing, in two browsers, a native client and the log', async () => {
+    const [ada, bob] = await stage.openBoth('kills')
+    const wanted: string[] = []
+    for (let round = 0; round < 4; round++) {
+      for (let count = 0; count < 15; count++) {
+        const texts = [`ada ${round}.${count}`, `bob ${round}.${count}`]
+        wanted.push(...texts)
+        await Promise.all([ada.send(texts[0] ?? ''), bob.send(texts[1] ?? '')])
+        // In the middle of what was sent, and once more before it is back.
+        if (count === 7) await stage.server.kill()
+        if (count === 10) await stage.server.start()
+      }
+      await stage.server.publish('kills', `native ${round}`)
+      wanted.push(`native ${round}`)
     }
-    await server.publish('kills', `native ${round}`)
-    wanted.push(`native ${round}`)
-  }
-  await expectAll('kills', [ada, bob], wanted)
-})
+    await stage.expectLog('kills', [ada, bob], wanted)
+  })
 
-it('a page that is left alone recovers by itself, from a drain and from another certificate', async () => {
-  const [ada, bob] = await openTabs('alone')
-  await ada.send('before')
-  await expectAll('alone', [ada, bob], ['before'])
-  await server.stop()
-  await server.forgetCertificates()
-  await server.start()
-  await server.publish('alone', 'after')
-  await expectAll('alone', [ada, bob], ['before', 'after'])
-  await bob.send('and on')
-  await expectAll('alone', [ada, bob], ['before', 'after', 'and on'])
-})
+  it('a page that is left alone recovers by itself, from a drain and from another certificate', async () => {
+    const [ada, bob] = await stage.openBoth('alone')
+    await ada.send('before')
+    await stage.expectAll('alone', [ada, bob], ['before'])
+    await stage.server.stop()
+    await stage.server.forgetCertificates()
+    await stage.server.start()
+    await stage.server.publish('alone', 'after')
+    await stage.expectAll('alone', [ada, bob], ['before', 'after'])
+    await bob.send('and on')
+    await stage.expectAll('alone', [ada, bob], ['before', 'after', 'and on'])
+  })
 
-it('who types is seen in the other browser until the message is there', async () => {
-  const [ada, bob] = await openTabs('typing')
-  await ada.send('first')
-  await expectAll('typing', [ada, bob], ['first'])
-  for (const [writer, reader, name] of [[ada, bob, 'ada'], [bob, ada, 'bob']] as const) {
-    await writer.type('x')
-    await reader.typing(`${name} is typing…`)
-    expect(await writer.page.$eval('#typing', (line) => line.textContent)).toBe('')
-    await writer.send(`from ${name}`)
-    await reader.typing('')
-  }
-})
-
-it('what was written while the server was away survives a reload, once', async () => {
-  const [ada, bob] = await openTabs('reload')
-  await ada.send('1')
-  await expectAll('reload', [ada, bob], ['1'])
-  await server.kill()
-  await ada.send('2')
-  await bob.send('3')
-  await bob.send('4')
-  expect(await ada.pending()).toHaveLength(1)
-  // The page itself comes from the server, so that has to be back; the page's session need not be.
-  await server.start()
-  await Promise.all([ada.page.reload(), bob.page.reload()])
-  await expectAll('reload', [ada, bob], ['1', '2', '3', '4'])
-})
-
-it('what a closed tab leaves behind is sent by another tab of the same user, once', async () => {
-  const [ada, bob] = await openTabs('tabs')
-  const second = await Tab.open(browsers[0] as Browser, server.page('tabs', 'ada'))
-  await second.state('online')
-  await server.kill()
-  await second.send('left behind')
-  expect(await second.pending()).toHaveLength(1)
-  await second.page.close()
-  await server.start()
-  await expectAll('tabs', [ada, bob], ['left behind'])
-})
-
-it('reloads in the middle of publishing lose and repeat nothing', async () => {
-  const [ada, bob] = await openTabs('reloads')
-  const wanted: string[] = []
-  for (let round = 0; round < 5; round++) {
-    for (let count = 0; count < 10; count++) {
-      wanted.push(`a${round}.${count}`, `b${round}.${count}`)
-      await Promise.all([ada.send(`a${round}.${count}`), bob.send(`b${round}.${count}`)])
+  it('who types is seen in the other browser until the message is there', async () => {
+    const [ada, bob] = await stage.openBoth('typing')
+    await ada.send('first')
+    await stage.expectAll('typing', [ada, bob], ['first'])
+    for (const [writer, reader, name] of [[ada, bob, 'ada'], [bob, ada, 'bob']] as const) {
+      await writer.type('x')
+      await reader.typing(`${name} is typing…`)
+      expect(await writer.page.$eval('#typing', (line) => line.textContent)).toBe('')
+      await writer.send(`from ${name}`)
+      await reader.typing('')
     }
+  })
+
+  it('what was written while the server was away survives a reload, once', async () => {
+    const [ada, bob] = await stage.openBoth('reload')
+    await ada.send('1')
+    await stage.expectAll('reload', [ada, bob], ['1'])
+    await stage.server.kill()
+    await ada.send('2')
+    await bob.send('3')
+    await bob.send('4')
+    expect(await ada.pending()).toHaveLength(1)
+    // The page itself comes from the server, so that has to be back; the page's session need not be.
+    await stage.server.start()
     await Promise.all([ada.page.reload(), bob.page.reload()])
-  }
-  await expectAll('reloads', [ada, bob], wanted)
-})
+    await stage.expectAll('reload', [ada, bob], ['1', '2', '3', '4'])
+  })
 
-it('says how long a message takes from one browser to the other', async () => {
-  const [ada, bob] = await openTabs('speed')
-  for (const [from, to, name] of [
-    [ada, bob, 'chromium → firefox'],
-    [bob, ada, 'firefox → chromium'],
-  ] as const) {
-    const spans = await measure(from, to, 200)
-    expect(spans).toHaveLength(200)
-    const at = (part: number) => (spans[Math.floor(part * (spans.length - 1))] ?? 0).toFixed(1)
-    console.log(`figure: publish → shown, ${name}, 200 at 40/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
-  }
+  it('what a closed tab leaves behind is sent by another tab of the same user, once', async () => {
+    const [ada, bob] = await stage.openBoth('tabs')
+    const second = await stage.open('chromium', 'tabs', 'ada')
+    await second.state('online')
+    await stage.server.kill()
+    await second.send('left behind')
+    expect(await second.pending()).toHaveLength(1)
+    await second.page.close()
+    await stage.server.start()
+    await stage.expectAll('tabs', [ada, bob], ['left behind'])
+  })
+
+  it('reloads in the middle of publishing lose and repeat nothing', async () => {
+    const [ada, bob] = await stage.openBoth('reloads')
+    const wanted: string[] = []
+    for (let round = 0; round < 5; round++) {
+      for (let count = 0; count < 10; count++) {
+        wanted.push(`a${round}.${count}`, `b${round}.${count}`)
+        await Promise.all([ada.send(`a${round}.${count}`), bob.send(`b${round}.${count}`)])
+      }
+      await Promise.all([ada.page.reload(), bob.page.reload()])
+    }
+    await stage.expectAll('reloads', [ada, bob], wanted)
+  })
+
+  it('says how long a message takes from one browser to the other', async () => {
+    const [ada, bob] = await stage.openBoth('speed')
+    for (const [from, to, name] of [
+      [ada, bob, 'chromium → firefox'],
+      [bob, ada, 'firefox → chromium'],
+    ] as const) {
+      const spans = await measure(from, to, 100)
+      expect(spans).toHaveLength(100)
+      const at = (part: number) => (spans[Math.floor(part * (spans.length - 1))] ?? 0).toFixed(1)
+      console.log(`figure: publish → shown over ${transport}, ${name}, 100 at 40/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
+    }
+  })
 })
 
 /** Publishes at a steady pace and notes when each is in the other page's document; both clocks are the machine's. */

@@ -4,7 +4,7 @@ import { type Client, createClient } from '@loquic/client'
 import { LoquicProvider } from '@loquic/react'
 import { useState } from 'react'
 import { Chat } from './Chat.tsx'
-import { enter, entered, leave } from './identity.ts'
+import { enter, entered, leave, transports } from './identity.ts'
 import { Memory } from './rooms.ts'
 import { reason } from './text/words.ts'
 import { Welcome } from './Welcome.tsx'
@@ -17,7 +17,8 @@ interface Session {
 }
 
 function open(name: string): Session {
-  return { client: createClient({ url: location.origin, name }), memory: new Memory(name), name }
+  const client = createClient({ url: location.origin, name, transports: transports() })
+  return { client, memory: new Memory(name), name }
 }
 
 /** Who is in the address, or was here before a reload. */

@@ -1,7 +1,7 @@
 // Who one is and in which room. The room is in the address, so that it can be passed on; the name is kept for the tab,
 // and for the next tab as a suggestion.
 
-import type { From } from '@loquic/client'
+import type { BrowserTransport, From } from '@loquic/client'
 import { RECORDS_AT_FIRST } from './limits.ts'
 
 const NAME = 'loquic-demo/name'
@@ -48,6 +48,12 @@ export function start(): From {
   const from = query('from')
   if (from === 'oldest') return { type: 'oldest' }
   return { type: 'last', count: Number(from) || RECORDS_AT_FIRST }
+}
+
+/** `?transport=websocket` uses that one and no other, to see how it does. */
+export function transports(): 'auto' | BrowserTransport[] {
+  const wanted = query('transport')
+  return wanted === 'websocket' || wanted === 'webtransport' ? [wanted] : 'auto'
 }
 
 function query(name: string): string | null {

@@ -1,0 +1,34 @@
+// What strangers write is text, in browsers that would run it.
+
+import { expect, it } from 'vitest'
+import { HOSTILE } from '../test/hostile.ts'
+import { KINDS, Stage } from './stage.ts'
+
+const stage = new Stage()
+
+it.each(KINDS)('hostile texts are shown and do nothing, in %s', async (kind) => {
+  const tab = await stage.open(kind, 'hostile', 'ada')
+  await tab.state('online')
+  const dialogs: string[] = []
+  tab.page.on('dialog', (dialog) => {
+    dialogs.push(dialog.message())
+    void dialog.dismiss()
+  })
+  const violations = await tab.page.evaluateHandle(() => {
+    const seen: string[] = []
+    addEventListener('securitypolicyviolation', ({ violatedDirective }) => seen.push(violatedDirective))
+    return seen
+  })
+  const before = tab.page.url()
+  for (const text of HOSTILE) await stage.server.post('hostile', text)
+  await tab.settled(HOSTILE.length)
+  expect(await tab.rows()).toHaveLength(HOSTILE.length)
+  const foreign = 'iframe, form form, base, math, [onerror], [onload], [onclick], [onmouseover], [href^="javascript" i], h1 ~ h1'
+  const inRows = await tab.page.$$eval('#records', ([list], foreign) => list?.querySelectorAll(foreign).length, foreign)
+  expect(inRows).toBe(0)
+  const tags = await tab.page.$$eval('#records .text, #records .text *', (all) => [...new Set(all.map(({ tagName }) => tagName))])
+  for (const tag of tags) expect(['A', 'BUTTON', 'CODE', 'DIV', 'EM', 'P', 'PRE', 'STRONG']).toContain(tag)
+  expect(await violations.jsonValue()).toEqual([])
+  expect(dialogs).toEqual([])
+  expect(tab.page.url()).toBe(before)
+})
