@@ -6,8 +6,8 @@ import { DecodeError } from './wire/coding.ts'
 /**
  * What failed. `refused`: the server said no, see `code`. `connect`: no connection came about; `disconnected`: one was
  * lost under something that cannot go on in the next. `closed`: the client was closed here. `store`: the browser's
- * storage is full or forbidden. `load`: a part of this package that is loaded when it is needed could not be. `invalid`:
- * the call itself is wrong. `token`: `getToken` has failed; `signed_out`: it gave `null`.
+ * storage is full or forbidden. `load`: a part of this package that is loaded when needed could not be. `invalid`: the
+ * call itself is wrong. `token`: `getToken` has failed; `signed_out`: it gave `null`.
  */
 export type ErrorKind =
   | 'closed'

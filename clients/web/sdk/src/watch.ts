@@ -1,5 +1,5 @@
-// The heads of many rooms, without joining them: what unread counts are made of. What the application holds; the work is
-// in `watching.ts`, which is loaded when it is needed.
+// The heads of many rooms, without joining them: what unread counts are made of. What the application holds; the work
+// is in `watching.ts`, which is loaded when it is needed.
 
 import type { Core } from './core.ts'
 import { questions } from './demand.ts'

@@ -1,4 +1,4 @@
-// Parts that are loaded when they are needed: never without a session, again after a failure, and before they are asked.
+// Parts that are loaded when they are needed: never without a session, again after a failure, and ahead of need.
 
 import { expect, it, vi } from 'vitest'
 import { BACKOFF } from '../src/backoff.ts'
@@ -12,7 +12,8 @@ import { collect, setting, settle } from './support.ts'
 const all = setting()
 
 function core(): Core {
-  return new Core(() => new Promise(() => {}), { auth: async () => ({ type: 'anonymous', name: 'ada' }) }, BACKOFF, () => {})
+  const identity = { auth: async () => ({ type: 'anonymous', name: 'ada' }) as const }
+  return new Core(() => new Promise(() => {}), identity, BACKOFF, () => {})
 }
 
 // Of a session only these are looked at.
