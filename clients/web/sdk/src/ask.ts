@@ -9,23 +9,6 @@ import { onAbort, type Places, sleep, unlessAborted } from './sync.ts'
 import { Code } from './wire/code.ts'
 import type { Body, FrameName } from './wire/frame.ts'
 
-/** A session that new things may be begun in; rejects when the client is closed or `signal` aborts. */
-export function nextSession(core: Core, signal?: AbortSignal): Promise<Session> {
-  return unlessAborted(signal, (resolve, reject) => {
-    const look = () => {
-      try {
-        const session = core.session()
-        if (session !== undefined && !session.leaving.value) resolve(session)
-      } catch (error) {
-        reject(error)
-      }
-    }
-    const stop = core.onChange(look)
-    queueMicrotask(look)
-    return stop
-  })
-}
-
 /** Runs `work` until it succeeds or is refused for good. */
 export async function ask<R>(
   core: Core,
@@ -33,7 +16,7 @@ export async function ask<R>(
   work: (session: Session) => Promise<R>,
 ): Promise<R> {
   for (let attempt = 0; ; attempt++) {
-    const session = await nextSession(core, signal)
+    const session = await core.nextSession(signal)
     try {
       return await unlessAborted<R>(signal, (resolve, reject) => void work(session).then(resolve, reject))
     } catch (failure) {

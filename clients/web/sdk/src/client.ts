@@ -1,13 +1,14 @@
 // The client, for the application.
 
-import { ask } from './ask.ts'
 import { BACKOFF, type Backoff } from './backoff.ts'
 import { Core, type Debug } from './core.ts'
-import { invalid } from './error.ts'
+import { questions } from './demand.ts'
+import { invalid, messageOf } from './error.ts'
 import { asIs, Feed } from './feed.ts'
 import { DRAIN_MS_DEFAULT } from './limits.ts'
 import type { Connect } from './link.ts'
 import { Outboxes } from './outboxes.ts'
+import type { RoomStatus } from './peek.ts'
 import { Room, type RoomOptions } from './room.ts'
 import type { ClientState, Status } from './status.ts'
 import { browserStore, type Store } from './store.ts'
@@ -50,16 +51,6 @@ export interface CloseOptions {
   drain?: boolean | number
 }
 
-/** What is known of a room without joining it. */
-export interface RoomStatus {
-  room: string
-  epoch: number
-  head: number
-  floor: number
-  /** How far the user has read; `null` if they never have. */
-  mark: number | null
-}
-
 /** Connects, and stays connected until `close`. */
 export function createClient(options: ClientOptions): Client {
   return new Client(options)
@@ -83,7 +74,10 @@ export class Client {
     // Anonymous users are all of one tenant, so whose outbox it is is known before the first session.
     if (name !== undefined) this.#outboxes.setOwner({ tenant: 'main', user: name })
     this.#core.state.subscribe((state) => {
-      if (state.type === 'online') this.#outboxes.setOwner(state.principal)
+      if (state.type !== 'online') return
+      this.#outboxes.setOwner(state.principal)
+      // Here before they are needed: later there may be no network, or a newer release without these files.
+      questions.load().catch((error) => this.#core.log('client: not loaded', { error: messageOf(error) }))
     })
     this.#supervisor = new Supervisor(this.#core)
     this.#unlisten = listen(this.#supervisor, dial)
@@ -138,14 +132,7 @@ export class Client {
   async peek(rooms: readonly string[], options: { signal?: AbortSignal } = {}): Promise<(RoomStatus | null)[]> {
     if (rooms.length > PEEK_ROOMS_MAX) throw invalid(`at most ${PEEK_ROOMS_MAX} rooms at once, not ${rooms.length}`)
     for (const room of rooms) checkRoomName(room)
-    const found = await ask(this.#core, options.signal, (session) => session.peek([...rooms]))
-    return rooms.map((room, index) => {
-      const status = found[index] ?? null
-      if (status === null) return null
-      this.#core.known.handleHead(room, status.epoch, status.head, status.floor)
-      this.#core.known.handleMark(room, status.mark)
-      return { room, ...status }
-    })
+    return (await questions.get(this.#core, options.signal)).peek(this.#core, rooms, options.signal)
   }
 
   /** Leaves the session there is and opens the next one at once; also after a `null` of `getToken`. */

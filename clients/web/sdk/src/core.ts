@@ -6,7 +6,7 @@ import { Known } from './known.ts'
 import type { Connect } from './link.ts'
 import type { Session } from './session.ts'
 import { type ClientState, initialStatus, type Status, statusOf } from './status.ts'
-import { State } from './sync.ts'
+import { State, unlessAborted } from './sync.ts'
 import type { Identity } from './token.ts'
 import type { Principal } from './wire/control.ts'
 import { PAYLOAD_BYTES_MAX_HARD } from './wire/limits.ts'
@@ -26,6 +26,8 @@ export class Core {
   payloadBytesMax = PAYLOAD_BYTES_MAX_HARD
   /** The server keeps read marks, as far as it has not said otherwise in this session. */
   offersMarks = true
+  /** The server takes new tokens inside a session, as far as it has not said otherwise. */
+  offersRefresh = true
   /** Who the last session was. */
   principal: Principal | undefined
   #session: Session | undefined
@@ -58,6 +60,23 @@ export class Core {
   session(): Session | undefined {
     if (this.#closed !== undefined) throw this.#closed
     return this.#session?.over.value ? undefined : this.#session
+  }
+
+  /** A session that new things may be begun in; rejects when the client is closed or `signal` aborts. */
+  nextSession(signal?: AbortSignal): Promise<Session> {
+    return unlessAborted(signal, (resolve, reject) => {
+      const look = () => {
+        try {
+          const session = this.session()
+          if (session !== undefined && !session.leaving.value) resolve(session)
+        } catch (error) {
+          reject(error)
+        }
+      }
+      const stop = this.onChange(look)
+      queueMicrotask(look)
+      return stop
+    })
   }
 
   setSession(session: Session | undefined): void {

@@ -6,14 +6,15 @@ import { DecodeError } from './wire/coding.ts'
 /**
  * What failed. `refused`: the server said no, see `code`. `connect`: no connection came about; `disconnected`: one was
  * lost under something that cannot go on in the next. `closed`: the client was closed here. `store`: the browser's
- * storage is full or forbidden. `invalid`: the call itself is wrong. `token`: `getToken` has failed; `signed_out`: it
- * gave `null`.
+ * storage is full or forbidden. `load`: a part of this package that is loaded when needed could not be. `invalid`: the
+ * call itself is wrong. `token`: `getToken` has failed; `signed_out`: it gave `null`.
  */
 export type ErrorKind =
   | 'closed'
   | 'connect'
   | 'disconnected'
   | 'invalid'
+  | 'load'
   | 'outbox_full'
   | 'protocol'
   | 'refused'
@@ -42,7 +43,7 @@ export class LoquicError extends Error {
   /** Whether the same thing may succeed later. */
   get retryable(): boolean {
     if (this.kind === 'refused') return !this.is('fix_request') && !this.is('reauthenticate')
-    return ['connect', 'disconnected', 'outbox_full', 'timed_out', 'token'].includes(this.kind)
+    return ['connect', 'disconnected', 'load', 'outbox_full', 'timed_out', 'token'].includes(this.kind)
   }
 
   /** Whether the server's code asks for this. */

@@ -6,14 +6,15 @@ export {
   type ClientOptions,
   type CloseOptions,
   createClient,
-  type RoomStatus,
 } from './client.ts'
 export type { Debug } from './core.ts'
 export { type ErrorKind, LoquicError } from './error.ts'
 export { Kind, Message, type RoomEvent, type RoomEventType } from './event.ts'
 export type { HistoryOptions, HistoryPage } from './history.ts'
 export type { Connect, Dial, Link, Stream, TransportName } from './link.ts'
-export type { Member, MembersOptions, MembersPage, Presence } from './presence.ts'
+export type { MembersOptions, MembersPage } from './members.ts'
+export type { RoomStatus } from './peek.ts'
+export type { Member, Presence } from './presence.ts'
 export type { Ack, Publishing, PublishOptions, Unacknowledged } from './publishing.ts'
 export type { Room, RoomOptions } from './room.ts'
 export type { SchemaIssue, SchemaResult, StandardSchemaV1 } from './schema.ts'

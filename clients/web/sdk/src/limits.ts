@@ -53,3 +53,6 @@ export const HEAD_START_MS = 500
 
 /** How long the transport that won is tried first. */
 export const TRANSPORT_MEMORY_MS = 10 * 60_000
+
+/** Attempts to load a part of the client, all of them while there is a session, before a call that needs it rejects. */
+export const LOADS_MAX = 5

@@ -30,15 +30,10 @@ export class Marker {
     this.#joiner = joiner
   }
 
-  /** Rejects where the server keeps no marks; nobody has to look. */
+  /** Rejects where the server keeps no marks. */
   mark(offset: number): Promise<void> {
-    if (offset > this.#wanted) {
-      this.#wanted = offset
-      this.#core.known.handleMark(this.#room, offset)
-    }
-    const said = this.say()
-    said.catch(() => {})
-    return said
+    this.#wanted = Math.max(offset, this.#wanted)
+    return this.say()
   }
 
   /** Says the mark, unless this session knows it; called again when the room is joined. */

@@ -1,8 +1,5 @@
 // Who is in a room. Pure: frames go in, what changed comes out.
 
-import type { Core } from './core.ts'
-import { askOnStream } from './ask.ts'
-import { checkLimit } from './history.ts'
 import type { Member, PresenceWanted, WirePresence } from './wire/join.ts'
 
 export type { Member } from './wire/join.ts'
@@ -13,25 +10,6 @@ export interface Presence {
   readonly count: number
   /** Each user with the number of their sessions; `null` if only the count is asked for, or the room is too large. */
   readonly members: ReadonlyMap<string, number> | null
-}
-
-/** Where a page of `room.members` begins. */
-export interface MembersOptions {
-  /** Behind this user; names are in the order of their bytes. Default: from the first. */
-  after?: string
-  /** At most this many, 1 to 1,000. Default 100. */
-  limit?: number
-  /** Gives up: the promise rejects with its reason. */
-  signal?: AbortSignal
-}
-
-/** A page of who is in a room, by name. */
-export interface MembersPage {
-  /** How many users there are at all. */
-  count: number
-  members: Member[]
-  /** Whether there are users behind the last one of this page. */
-  more: boolean
 }
 
 /** What the frames of one join say. */
@@ -78,14 +56,4 @@ function difference(old: ReadonlyMap<string, number>, now: ReadonlyMap<string, n
   const changed = [...now].filter(([user, sessions]) => old.get(user) !== sessions)
   const gone = [...old.keys()].filter((user) => !now.has(user))
   return [...changed.map(([user, sessions]) => ({ user, sessions })), ...gone.map((user) => ({ user, sessions: 0 }))]
-}
-
-/** A page of who is in a room, asked for until it is there. */
-export async function readMembers(core: Core, room: string, options: MembersOptions): Promise<MembersPage> {
-  const limit = checkLimit(options.limit)
-  const question = { room, after: options.after ?? null, limit }
-  return askOnStream(core, (session) => session.reads, ['Who', question], options.signal, (stream) => {
-    stream.finish()
-    return stream.answer('Members')
-  })
 }

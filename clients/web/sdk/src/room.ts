@@ -1,15 +1,17 @@
 // One room, for the application.
 
 import type { Core } from './core.ts'
+import { questions } from './demand.ts'
 import { invalid, LoquicError, refused } from './error.ts'
 import { decodeValue, encodeValue, Kind, type RoomEvent, type RoomEventType } from './event.ts'
-import { type HistoryOptions, type HistoryPage, readPage, readPages } from './history.ts'
+import type { HistoryOptions, HistoryPage } from './history.ts'
 import { unread } from './known.ts'
 import { OUTBOX_BYTES_MAX, OUTBOX_COUNT_MAX } from './limits.ts'
-import { Marker } from './marker.ts'
+import type { Marker } from './marker.ts'
+import type { MembersOptions, MembersPage } from './members.ts'
 import type { Entry, Outcome } from './outbox.ts'
 import type { Outboxes } from './outboxes.ts'
-import { type MembersOptions, type MembersPage, type Presence, readMembers } from './presence.ts'
+import type { Presence } from './presence.ts'
 import type { Publisher } from './publisher.ts'
 import { type Ack, type PublishOptions, type Publishing, publishing, type Unacknowledged } from './publishing.ts'
 import { needsCheck, type StandardSchemaV1 } from './schema.ts'
@@ -46,7 +48,8 @@ export class Room<T = unknown> {
   readonly #outboxes: Outboxes
   readonly #options: RoomOptions<T>
   readonly #subscriber: Subscriber<T>
-  readonly #marker: Marker
+  /** Made with the first mark. */
+  #marker: Promise<Marker> | undefined
   readonly #listeners = new Map<RoomEventType, Set<(event: RoomEvent<T>) => void>>()
   #pump: AsyncIterableIterator<RoomEvent<T>> | undefined
 
@@ -57,9 +60,8 @@ export class Room<T = unknown> {
     this.#outboxes = outboxes
     this.#options = options
     this.#subscriber = new Subscriber<T>(core, name, options)
-    this.#marker = new Marker(core, name, this.#subscriber)
     this.#subscriber.state.subscribe(({ type }) => {
-      if (type === 'joined') this.#marker.say().catch(() => {})
+      if (type === 'joined') this.#marker?.then((marker) => marker.say()).catch(() => {})
     })
   }
 
@@ -122,17 +124,20 @@ export class Room<T = unknown> {
 
   /** A page of the log. It is asked for again in the next session until it is there, or `signal` gives it up. */
   async history(options: HistoryOptions = {}): Promise<HistoryPage<T>> {
+    const { readPage } = await questions.get(this.#core, options.signal)
     const { next: _, ...page } = await readPage(this.#core, this.name, this.#options.schema, options)
     return page
   }
 
   /** One page after the other: backward from `before` or the head, forward from `after` or `at`. */
-  historyPages(options: HistoryOptions = {}): AsyncIterableIterator<HistoryPage<T>> {
-    return readPages(this.#core, this.name, this.#options.schema, options)
+  async *historyPages(options: HistoryOptions = {}): AsyncIterableIterator<HistoryPage<T>> {
+    const { readPages } = await questions.get(this.#core, options.signal)
+    yield* readPages(this.#core, this.name, this.#options.schema, options)
   }
 
   /** A page of who is there, whether the room is joined or not. */
-  members(options: MembersOptions = {}): Promise<MembersPage> {
+  async members(options: MembersOptions = {}): Promise<MembersPage> {
+    const { readMembers } = await questions.get(this.#core, options.signal)
     return readMembers(this.#core, this.name, options)
   }
 
@@ -142,7 +147,21 @@ export class Room<T = unknown> {
    */
   markRead(offset: number): Promise<void> {
     if (!Number.isSafeInteger(offset) || offset < 0) throw invalid(`${offset} is not an offset`)
-    return this.#marker.mark(offset)
+    this.#core.known.handleMark(this.name, offset)
+    this.#marker ??= this.#makeMarker()
+    const said = this.#marker.then((marker) => marker.mark(offset))
+    said.catch(() => {})
+    return said
+  }
+
+  async #makeMarker(): Promise<Marker> {
+    try {
+      const { Marker } = await questions.get(this.#core)
+      return new Marker(this.#core, this.name, this.#subscriber)
+    } catch (error) {
+      this.#marker = undefined
+      throw error
+    }
   }
 
   /** The newest offset that is known of; `undefined` before the first is. */

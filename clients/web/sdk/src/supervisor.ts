@@ -3,6 +3,7 @@
 
 import { delay } from './backoff.ts'
 import type { Core } from './core.ts'
+import { questions } from './demand.ts'
 import { LoquicError, toError } from './error.ts'
 import { SESSION_LASTING_MS } from './limits.ts'
 import type { Dial } from './link.ts'
@@ -37,8 +38,6 @@ export class Supervisor {
   /** Tokens refused in a row. */
   #rejected = 0
   #reason: TokenReason = 'connect'
-  /** The server takes new tokens inside a session. */
-  #refreshes = true
   #paused = false
   /** The next wait is none. */
   #hurry = false
@@ -146,7 +145,7 @@ export class Supervisor {
     this.#core.state.set({ type: 'online', session: id, node, principal, transport, why })
     session.events = {
       handleMarked: (room, offset) => this.#core.known.handleMark(room, offset),
-      handleExpiring: () => void this.#refresh(session),
+      handleExpiring: () => void this.#refresh(session).catch(() => {}),
       handleRtt: (ms) => {
         if (this.#session() === session) this.#core.setRtt(ms)
       },
@@ -247,28 +246,17 @@ export class Supervisor {
     return session
   }
 
-  /** The token of a session is about to expire: shows a new one, as often as it takes. */
+  /** The token of a session is about to expire. Whatever fails here, the next session begins with a new one. */
   async #refresh(session: Session): Promise<void> {
-    const { token } = this.#core.identity
-    if (token === undefined || !this.#refreshes) return
-    for (let attempt = 0; !session.over.value; attempt++) {
-      try {
-        await session.refresh(await token('expiring', this.#core.closing))
-        return this.#core.log('session: the token was refreshed')
-      } catch (failure) {
-        const error = toError(failure)
-        if (error.code === Code.not_offered) this.#refreshes = false
-        if (error.kind === 'signed_out') return session.end(error)
-        if (error.kind !== 'token') return
-        await sleep(delay(this.#core.backoff, attempt, 0, Math.random()), this.#core.closing).catch(() => {})
-      }
-    }
+    if (!this.#core.offersRefresh) return
+    const { refresh } = await questions.get(this.#core)
+    await refresh(this.#core, session)
   }
 
   /** Whether another attempt makes no sense. */
   #isFinal(error: LoquicError): boolean {
     if (error.kind !== 'refused') return error.kind === 'invalid'
-    if (error.code === Code.not_offered && !this.#refreshes) return false
+    if (error.code === Code.not_offered && !this.#core.offersRefresh) return false
     if (!error.is('reauthenticate')) return error.is('fix_request')
     this.#reason = error.code === Code.token_expired ? 'expired' : 'refused'
     return this.#core.identity.token === undefined || ++this.#rejected > REJECTED_MAX

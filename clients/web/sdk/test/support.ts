@@ -1,6 +1,7 @@
 // What tests of the whole client share: virtual time, a server, and readers in the background.
 
-import { afterEach, beforeEach, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, vi } from 'vitest'
+import { questions } from '../src/demand.ts'
 import { type Client, type ClientOptions, createClient, type Room, type RoomEvent } from '../src/index.ts'
 import { MockServer } from '../src/testing/index.ts'
 
@@ -22,6 +23,8 @@ export function setting(): Setting {
       return client
     },
   }
+  // Loading takes real time, which virtual time does not wait for.
+  beforeAll(() => questions.load())
   beforeEach(() => {
     vi.useFakeTimers()
     // Waits between attempts are the same each time.

@@ -9,6 +9,9 @@
 // server.cut() // and see that the application does not mind
 // ```
 
+// Here from the start: tests in virtual time do not wait for what is loaded.
+import '../questions.ts'
+
 export type { MockLinkOptions } from './link.ts'
 export { MockLink } from './link.ts'
 export { MockRoom } from './room.ts'

@@ -44,20 +44,18 @@ export type CodeName = keyof typeof Code
 /** What to do about a code. */
 export type Action = 'retry_now' | 'retry_later' | 'fix_request' | 'reauthenticate' | 'retry_elsewhere'
 
+/** By thousands; anything else is the server's own trouble. */
+const ACTIONS: readonly (Action | undefined)[] = [
+  undefined,
+  'retry_now',
+  'retry_later',
+  'fix_request',
+  'reauthenticate',
+]
+
 /** What a client does about a code, known or not. */
 export function action(code: number): Action {
-  switch (Math.floor(code / 1000)) {
-    case 1:
-      return 'retry_now'
-    case 2:
-      return 'retry_later'
-    case 3:
-      return 'fix_request'
-    case 4:
-      return 'reauthenticate'
-    default:
-      return 'retry_elsewhere'
-  }
+  return ACTIONS[Math.floor(code / 1000)] ?? 'retry_elsewhere'
 }
 
 /** The name in the registry, or the number. */
