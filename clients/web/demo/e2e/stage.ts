@@ -28,7 +28,7 @@ export class Stage {
     })
     afterEach(async () => {
       const problems = this.#tabs.flatMap(({ problems }) => problems)
-      await Promise.all(this.#tabs.splice(0).map(({ page }) => page.isClosed() || page.close()))
+      await Promise.all(this.#tabs.splice(0).map(async ({ page }) => (page.isClosed() ? undefined : page.close())))
       await this.#server?.remove()
       expect(problems).toEqual([])
     })
