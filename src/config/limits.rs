@@ -65,6 +65,12 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a peer may leave a `Closing` unanswered before the connection is closed by force.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a peer may go on with a stream that has ended here, after which it is stopped. What comes is dropped.
+pub const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many bytes it may go on for: what a page has in its outboxes fits.
+pub const STREAM_DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
 /// How long a frame on the control stream may wait for the peer's flow control; then the connection is closed by force.
 pub const CONTROL_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -66,7 +66,7 @@ impl<L: Link> Session<L> {
                             Err(fault) => return Err(End::Unheard(fault, Some(Box::new(stream)))),
                         },
                         Outcome::Ended(sort, ending, stream) => self.handle_unheard(sort, ending, stream)?,
-                        Outcome::Answered(_) => {}
+                        Outcome::Answered(_) | Outcome::Drained => {}
                     }
                 }
                 accepted = self.link.accept() => {

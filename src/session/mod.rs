@@ -100,6 +100,8 @@ enum Outcome<L: Link> {
     Ended(Option<Sort>, Ending, Stream<L>),
     /// A request on the control stream is answered.
     Answered(Answer),
+    /// Nothing comes any more on a stream that was done with before.
+    Drained,
 }
 
 /// Why a session ends.
@@ -211,6 +213,7 @@ impl<L: Link> Session<L> {
             Step::Task(result) => match self.outcome(result)? {
                 Outcome::First(frame, stream) => self.handle_first_frame(*frame, stream)?,
                 Outcome::Ended(sort, ending, stream) => self.handle_ended(sort, ending, stream)?,
+                Outcome::Drained => {}
                 Outcome::Answered(answer) => {
                     if let Answer::Refreshed(Ok(refreshed)) = &answer {
                         self.expiry = Expiry::new(refreshed.expires_at, now());
@@ -302,13 +305,25 @@ impl<L: Link> Session<L> {
         match ending {
             Ending::Refuse(_) => {
                 self.shared.stats().streams_refused.increment();
-                stream.send.finish();
+                self.end_first(stream);
             }
-            Ending::Finish | Ending::Leave(_) => stream.send.finish(),
+            Ending::Leave(_) => self.end_first(stream),
+            Ending::Finish => stream.send.finish(),
             Ending::Abandon => stream.send.reset(Code::DONE),
             Ending::Fault(fault) => return Err(fault),
         }
         Ok(())
+    }
+
+    /// Ends a stream that the peer may not have ended. What the peer still sends is dropped, rather than stopped at
+    /// once: Firefox throws away what it has not read yet of a stream that is stopped, the reason for its end too.
+    fn end_first(&mut self, Stream { mut send, mut frames }: Stream<L>) {
+        send.finish();
+        self.tasks.spawn(async move {
+            let discard = frames.discard(limits::STREAM_DRAIN_BYTES_MAX);
+            let _ = timeout(limits::STREAM_DRAIN_TIMEOUT, discard).await;
+            Outcome::Drained
+        });
     }
 
     /// Tells the peer, and gives it time to take that in: closing at once would throw away what is on its way.

@@ -105,6 +105,17 @@ impl<R: RecvStream> Frames<R> {
         Ok(true)
     }
 
+    /// Reads to the stream's end, or so many bytes, and looks at nothing.
+    pub(super) async fn discard(&mut self, bytes_max: usize) {
+        let mut pieces = [const { Bytes::new() }; PIECES];
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Ok(Some(count)) = self.recv.read_chunks(&mut pieces).await
+        {
+            bytes += pieces[..count].iter().map(Bytes::len).sum::<usize>();
+        }
+    }
+
     fn take_held(&mut self, take: &mut impl FnMut(Frame)) -> Result<bool, FramesError> {
         let mut taken = false;
         while let Some(frame) = self.held()? {

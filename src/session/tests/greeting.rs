@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use loquic_wire::{
     Code, Frame, RoomName,
     control::{Auth, Closing, Goaway, Hello, Peek, Peeked, Ping, Refresh, Token, Welcome},
@@ -17,7 +18,7 @@ use crate::{
     config::limits,
     room::testing,
     session::{Config, Drain, Shared, auth::DANGER_ADMIT_EVERYBODY},
-    transport::{Link, LinkError, SendStream, memory},
+    transport::{Link, LinkError, SendStream, StreamError, memory},
 };
 
 fn read(limit: u32) -> Read {
@@ -279,6 +280,31 @@ async fn more_streams_of_a_sort_than_allowed_are_refused() {
     let shared = Shared::new(testing::rooms(), DANGER_ADMIT_EVERYBODY, config);
     let (peer, mut control) = Peer::greet(&shared).await;
     peer.open(join("a", From::Live)).await.refused(Code::TOO_MANY_STREAMS).await;
+    control.is_alive().await;
+}
+
+/// Firefox loses the reason when it is stopped at once.
+#[tokio::test(start_paused = true)]
+async fn a_refused_stream_is_stopped_only_when_the_peer_goes_on() {
+    let shared = Shared::new(testing::rooms(), AllowNothing, Config::default());
+    let (peer, mut control) = Peer::greet(&shared).await;
+    let mut stream = peer.open(join("a", From::Live)).await;
+    sleep(limits::STREAM_DRAIN_TIMEOUT / 2).await;
+    assert_eq!(stream.send.write_all_chunks(&mut [Bytes::from_static(b"more")]).await, Ok(()));
+    sleep(limits::STREAM_DRAIN_TIMEOUT).await;
+    let write = stream.send.write_all_chunks(&mut [Bytes::from_static(b"and more")]).await;
+    assert_eq!(write, Err(StreamError::Stopped(Code::DONE)));
+    stream.refused(Code::FORBIDDEN).await;
+
+    let mut stream = peer.open(join("a", From::Live)).await;
+    let chunk = Bytes::from(vec![0; limits::STREAM_DRAIN_BYTES_MAX / 4]);
+    let flood = async {
+        for _ in 0..8 {
+            stream.send.write_all_chunks(&mut [chunk.clone()]).await?;
+        }
+        Ok(())
+    };
+    assert_eq!(flood.await, Err(StreamError::Stopped(Code::DONE)));
     control.is_alive().await;
 }
 

@@ -7,7 +7,7 @@ import { Stage } from './stage.ts'
 describe.each(['auto', 'websocket'])('over %s', (transport) => {
   const stage = new Stage(() => ({}), transport)
 
-  it('kills between and during publishes lose and repeat nothing, in two browsers, a native client and the log', async () => {
+  it('kills amid publishes lose and repeat nothing, in two browsers, a native client and the log', async () => {
     const [ada, bob] = await stage.openBoth('kills')
     const wanted: string[] = []
     for (let round = 0; round < 4; round++) {
@@ -100,7 +100,8 @@ describe.each(['auto', 'websocket'])('over %s', (transport) => {
       const spans = await measure(from, to, 100)
       expect(spans).toHaveLength(100)
       const at = (part: number) => (spans[Math.floor(part * (spans.length - 1))] ?? 0).toFixed(1)
-      console.log(`figure: publish → shown over ${transport}, ${name}, 100 at 40/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`)
+      const times = `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`
+      console.log(`figure: publish → shown over ${transport}, ${name}, 100 at 40/s: ${times}`)
     }
   })
 })

@@ -28,7 +28,8 @@ export class Stage {
     })
     afterEach(async () => {
       const problems = this.#tabs.flatMap(({ problems }) => problems)
-      await Promise.all(this.#tabs.splice(0).map(async ({ page }) => (page.isClosed() ? undefined : page.close())))
+      const open = this.#tabs.splice(0).filter(({ page }) => !page.isClosed())
+      await Promise.all(open.map(({ page }) => page.close()))
       await this.#server?.remove()
       expect(problems).toEqual([])
     })

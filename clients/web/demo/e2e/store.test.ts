@@ -12,7 +12,7 @@ const texts = (from: number, to: number) => Array.from({ length: to - from }, (_
 describe('the SDK alone', () => {
   const stage = new Stage(() => ({ page: BARE }))
 
-  it.each(KINDS)('a reload in the middle of 1,000 publishes loses and repeats none that was stored, in %s', async (kind) => {
+  it.each(KINDS)('a reload amid 1,000 publishes loses and repeats none that was stored, in %s', async (kind) => {
     const { page } = await stage.visit(kind, stage.server.origin)
     const publish = (texts: string[]) => void bare.publish('ada', 'thousand', texts)
     await page.evaluate(publish, texts(0, 1_000))
@@ -33,7 +33,7 @@ describe('the SDK alone', () => {
 describe('the chat', () => {
   const stage = new Stage()
 
-  it.each(KINDS)('tabs, a duplicated tab and another user share a store, and nobody sends for somebody else, in %s', async (kind) => {
+  it.each(KINDS)('tabs, a copy and another user share a store, and nobody sends for another, in %s', async (kind) => {
     const [first, second] = [await stage.open(kind, 'shared', 'ada'), await stage.open(kind, 'shared', 'ada')]
     await Promise.all([first, second].map((tab) => tab.state('online')))
     const copy = await stage.duplicate(second)

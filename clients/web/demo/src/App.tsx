@@ -4,7 +4,7 @@ import { type Client, createClient } from '@loquic/client'
 import { LoquicProvider } from '@loquic/react'
 import { useState } from 'react'
 import { Chat } from './Chat.tsx'
-import { enter, entered, leave, transports } from './identity.ts'
+import { enter, entered, leave, token, transports } from './identity.ts'
 import { Memory } from './rooms.ts'
 import { reason } from './text/words.ts'
 import { Welcome } from './Welcome.tsx'
@@ -17,7 +17,8 @@ interface Session {
 }
 
 function open(name: string): Session {
-  const client = createClient({ url: location.origin, name, transports: transports() })
+  const who = token() === null ? { name } : { getToken: async () => token() }
+  const client = createClient({ url: location.origin, transports: transports(), ...who })
   return { client, memory: new Memory(name), name }
 }
 

@@ -6,6 +6,9 @@ import { RECORDS_AT_FIRST } from './limits.ts'
 
 const NAME = 'loquic-demo/name'
 
+/** A token never is in an address, so whoever has one for this tab puts it into its storage. */
+const TOKEN = 'loquic-demo/token'
+
 export const LOBBY = 'chat:lobby'
 
 /** The name that this tab has entered with before. */
@@ -28,6 +31,11 @@ export function leave(): void {
   const url = new URL(location.href)
   url.searchParams.delete('name')
   history.replaceState(null, '', url)
+}
+
+/** What vouches for the name, where the server wants that. */
+export function token(): string | null {
+  return sessionStorage.getItem(TOKEN)
 }
 
 /** The room of the address. */

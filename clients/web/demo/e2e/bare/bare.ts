@@ -12,11 +12,15 @@ export interface Bare {
   kept(): string[]
 }
 
-/** A frame is drawn behind so many, so that publishing takes a while and the page can be reloaded in the middle of it. */
+/** Behind so many others have their turn: publishing takes a while, and the page can be reloaded in its middle. */
 const PUBLISHES_AT_ONCE = 5
 
 /** In the tab's own storage: whatever was noted is there after a reload, like the promise itself. */
 const KEPT = 'kept'
+
+function note(text: string): void {
+  sessionStorage.setItem(KEPT, `${sessionStorage.getItem(KEPT) ?? ''}${text} `)
+}
 
 let settled: () => boolean = () => false
 
@@ -26,7 +30,7 @@ const bare: Bare = {
     const used = client.room(room)
     settled = () => client.state.type === 'online' && used.outbox.length === 0
     for (const [index, text] of texts.entries()) {
-      void used.publish(text).stored.then(() => sessionStorage.setItem(KEPT, `${sessionStorage.getItem(KEPT) ?? ''}${text} `))
+      void used.publish(text).stored.then(() => note(text))
       if (index % PUBLISHES_AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve))
     }
   },
