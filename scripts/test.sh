@@ -72,6 +72,7 @@ step web scripts/test_web.sh
 step tests tests
 step openapi scripts/test_openapi.sh
 step browsers scripts/test_browsers.sh
+step webkit scripts/test_webkit.sh
 step foreign scripts/test_foreign.sh
 
 printf '\n'
