@@ -58,17 +58,16 @@ export function Messages({ user, used, history, memory, onRead, toEnd }: Props) 
     paddingStart: 16,
     paddingEnd: 8,
     anchorTo: 'end',
-    followOnAppend: true,
     scrollEndThreshold: NEAR_END_PX,
   })
   const items = virtual.getVirtualItems()
-  toEnd.current = () => virtual.scrollToEnd()
-  useStayAtEnd(scroller, rows, virtual.getTotalSize())
+  const goToEnd = useStayAtEnd(scroller, rows, virtual.getTotalSize())
+  toEnd.current = goToEnd
 
   const isCaughtUp = caughtUp !== undefined
   useEffect(() => {
-    if (isCaughtUp) virtual.scrollToEnd()
-  }, [isCaughtUp, virtual])
+    if (isCaughtUp) goToEnd()
+  }, [isCaughtUp, goToEnd])
 
   const { state, loadOlder } = history
   const isNearStart = isCaughtUp && (items[0]?.index ?? 0) < READ_AHEAD_ROWS
@@ -131,9 +130,12 @@ export function Messages({ user, used, history, memory, onRead, toEnd }: Props) 
 
 /**
  * Whoever is at the end stays there: when rows come, go or are measured, and when the list itself is given more or less
- * room, by a composer that grows or a phone that is turned.
+ * room, by a composer that grows or a phone that is turned. The result goes there.
+ *
+ * The virtual list can follow what is appended too; it asks for the layout several times for that, which is what a
+ * message costs most.
  */
-function useStayAtEnd(scroller: RefObject<HTMLDivElement | null>, rows: readonly Row[], size: number): void {
+function useStayAtEnd(scroller: RefObject<HTMLDivElement | null>, rows: readonly Row[], size: number): () => void {
   const isStaying = useRef(true)
   useLayoutEffect(() => {
     const list = scroller.current
@@ -159,6 +161,10 @@ function useStayAtEnd(scroller: RefObject<HTMLDivElement | null>, rows: readonly
       list.removeEventListener('scroll', look)
       observer.disconnect()
     }
+  }, [scroller])
+  return useCallback(() => {
+    isStaying.current = true
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight })
   }, [scroller])
 }
 
