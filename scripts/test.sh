@@ -73,6 +73,7 @@ step tests tests
 step openapi scripts/test_openapi.sh
 step http scripts/test_http.sh
 step browsers scripts/test_browsers.sh
+step webkit scripts/test_webkit.sh
 step foreign scripts/test_foreign.sh
 
 printf '\n'

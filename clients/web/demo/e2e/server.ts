@@ -1,11 +1,12 @@
 // The real server, as a process that can be killed and started again on the same ports.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { UdpProxy } from './udp.ts'
 
@@ -151,6 +152,12 @@ export class Server {
   async publish(room: string, text: string): Promise<void> {
     const args = ['pub', room, text, '--url', `https://${this.#ready.quic[0]}`, '--insecure', '--name', 'native']
     await run(this.#binary, args, { cwd: this.#dir })
+  }
+
+  /** A native client that publishes each line of its input. */
+  publisher(room: string): ChildProcessByStdio<Writable, null, null> {
+    const args = ['pub', room, '-', '--url', `https://${this.#ready.quic[0]}`, '--insecure', '--name', 'native']
+    return spawn(this.#binary, args, { cwd: this.#dir, stdio: ['pipe', 'ignore', 'inherit'] })
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

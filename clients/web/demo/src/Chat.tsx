@@ -39,6 +39,7 @@ export function Chat({ memory, user, onLeave }: Props) {
   useTitle(room, unread)
 
   const closeDrawer = useCallback(() => setDrawerOpen(false), [])
+  const openDrawer = useCallback(() => setDrawerOpen(true), [])
   return (
     <div className="chat" data-drawer={isDrawerOpen ? 'open' : undefined}>
       <a className="skip" href="#text">
@@ -54,7 +55,7 @@ export function Chat({ memory, user, onLeave }: Props) {
         onClose={closeDrawer}
         onLeave={onLeave}
       />
-      <RoomPane key={room} name={room} user={user} memory={memory} onMenu={() => setDrawerOpen(true)} />
+      <RoomPane key={room} name={room} user={user} memory={memory} onMenu={openDrawer} />
     </div>
   )
 }

@@ -54,6 +54,7 @@ export const Composer = memo(function Composer({ room, onSend, onTyping }: Props
         id="text"
         ref={field}
         rows={1}
+        dir="auto"
         defaultValue={DRAFTS.get(room)}
         placeholder={`Message ${name}`}
         aria-label={`Message ${name}`}

@@ -7,7 +7,7 @@ import { Icon } from './Icon.tsx'
 import { RECORDS_IN_PAGE } from './limits.ts'
 import type { Row } from './rows.ts'
 import { Formatted } from './text/Formatted.tsx'
-import { clock, count, day, fullTime, number, offsets, reason, showName } from './text/words.ts'
+import { clock, count, day, fullTime, number, offsets, reason, shortClock, showName } from './text/words.ts'
 
 interface Props {
   row: Row
@@ -45,6 +45,8 @@ export function Line({ row, user, used, history, position, isActive }: Props) {
       return <ResetNote reset={row.reset} />
     case 'start':
       return <p className="note start">This is where the room begins.</p>
+    case 'floor':
+      return <p className="note start">What was before this is not kept any longer.</p>
     case 'loading':
       return <Older history={history} />
   }
@@ -78,7 +80,7 @@ function Frame({ className, sender, user, follows, time, offset, position, isAct
   const shown = showName(sender)
   const at = time !== undefined && (
     <time dateTime={new Date(time).toISOString()} title={fullTime(time)}>
-      {clock(time)}
+      {follows ? shortClock(time) : clock(time)}
     </time>
   )
   return (

@@ -4,7 +4,16 @@
 
 import type { UsedHistory, UsedRoom } from '@loquic/react'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import {
+  type KeyboardEvent,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react'
 import { Icon } from './Icon.tsx'
 import { RECORDS_IN_PAGE } from './limits.ts'
 import { Line } from './Line.tsx'
@@ -33,9 +42,12 @@ export function Messages({ user, used, history, memory, onRead, toEnd }: Props) 
   const [readTo] = useState(() => memory.marks().get(used.room.name) ?? 0)
   const { records, pending, gaps, resets, caughtUp } = used
   const { hasOlder } = history
+  // What comes while one looks is not announced as new.
+  const [headBefore, setHeadBefore] = useState<number>()
+  if (headBefore === undefined && caughtUp !== undefined) setHeadBefore(caughtUp)
   const rows = useMemo(
-    () => rowsOf({ records, pending, gaps, resets, hasOlder, readTo, user }),
-    [records, pending, gaps, resets, hasOlder, readTo, user],
+    () => rowsOf({ records, pending, gaps, resets, hasOlder, readTo, headBefore, user }),
+    [records, pending, gaps, resets, hasOlder, readTo, headBefore, user],
   )
   const virtual = useVirtualizer({
     count: rows.length,
@@ -46,16 +58,16 @@ export function Messages({ user, used, history, memory, onRead, toEnd }: Props) 
     paddingStart: 16,
     paddingEnd: 8,
     anchorTo: 'end',
-    followOnAppend: true,
     scrollEndThreshold: NEAR_END_PX,
   })
   const items = virtual.getVirtualItems()
-  toEnd.current = () => virtual.scrollToEnd()
+  const goToEnd = useStayAtEnd(scroller, rows, virtual.getTotalSize())
+  toEnd.current = goToEnd
 
   const isCaughtUp = caughtUp !== undefined
   useEffect(() => {
-    if (isCaughtUp) virtual.scrollToEnd()
-  }, [isCaughtUp, virtual])
+    if (isCaughtUp) goToEnd()
+  }, [isCaughtUp, goToEnd])
 
   const { state, loadOlder } = history
   const isNearStart = isCaughtUp && (items[0]?.index ?? 0) < READ_AHEAD_ROWS
@@ -114,6 +126,46 @@ export function Messages({ user, used, history, memory, onRead, toEnd }: Props) 
       )}
     </div>
   )
+}
+
+/**
+ * Whoever is at the end stays there: when rows come, go or are measured, and when the list itself is given more or less
+ * room, by a composer that grows or a phone that is turned. The result goes there.
+ *
+ * The virtual list can follow what is appended too; it asks for the layout several times for that, which is what a
+ * message costs most.
+ */
+function useStayAtEnd(scroller: RefObject<HTMLDivElement | null>, rows: readonly Row[], size: number): () => void {
+  const isStaying = useRef(true)
+  useLayoutEffect(() => {
+    const list = scroller.current
+    // Before the scroll event of what the virtual list has adjusted, which looks like somebody scrolling up.
+    if (list !== null && isStaying.current) list.scrollTop = list.scrollHeight
+  }, [scroller, rows, size])
+  useEffect(() => {
+    const list = scroller.current
+    if (list === null) return
+    let last = list.scrollTop
+    const look = () => {
+      const { scrollTop, scrollHeight, clientHeight } = list
+      if (scrollHeight - clientHeight - scrollTop <= NEAR_END_PX) isStaying.current = true
+      else if (scrollTop < last) isStaying.current = false
+      last = scrollTop
+    }
+    const observer = new ResizeObserver(() => {
+      if (isStaying.current) list.scrollTop = list.scrollHeight
+    })
+    list.addEventListener('scroll', look, { passive: true })
+    observer.observe(list)
+    return () => {
+      list.removeEventListener('scroll', look)
+      observer.disconnect()
+    }
+  }, [scroller])
+  return useCallback(() => {
+    isStaying.current = true
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight })
+  }, [scroller])
 }
 
 /** How many have come below the end of what is seen. Seeing the end while the page is in sight is reading it. */

@@ -2,7 +2,7 @@
 
 import { Code } from '@loquic/client'
 import { useHistory, usePresence, useRoom, useTyping } from '@loquic/react'
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { memo, useCallback, useEffect, useRef, useState } from 'react'
 import { Announcer } from './Announcer.tsx'
 import { Composer } from './Composer.tsx'
 import { Icon } from './Icon.tsx'
@@ -21,10 +21,10 @@ interface Props {
 }
 
 /** A server that does not offer presence and read marks refuses the room when it is asked; then it is not asked. */
-export function RoomPane(props: Props) {
+export const RoomPane = memo(function RoomPane(props: Props) {
   const [isAsking, setAsking] = useState(true)
   return <Pane key={String(isAsking)} {...props} isAsking={isAsking} onUnanswered={() => setAsking(false)} />
-}
+})
 
 interface PaneProps extends Props {
   isAsking: boolean

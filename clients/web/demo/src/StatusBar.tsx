@@ -23,7 +23,7 @@ export function StatusBar({ used }: { used: UsedRoom<unknown> }) {
       </p>
       {isOnline && status.rttMs !== undefined && (
         <p title="How long the server takes to answer">
-          <span className="key">round trip</span> {span(status.rttMs)}
+          <span className="key wide">round trip</span> {span(status.rttMs)}
         </p>
       )}
       {isOnline && (

@@ -6,6 +6,8 @@ import { midnight } from './text/words.ts'
 
 export type Row =
   | { type: 'start'; key: string }
+  /** There was something before the first record, and it is not kept any longer. */
+  | { type: 'floor'; key: string }
   | { type: 'loading'; key: string }
   | { type: 'day'; key: string; time: number }
   | { type: 'unread'; key: string }
@@ -23,13 +25,18 @@ export interface Listed {
   hasOlder: boolean
   /** How far the user had read when the room was opened. */
   readTo: number
+  /** Where the room ended then; `undefined` while that is not known. */
+  headBefore: number | undefined
   user: string
 }
 
-export function rowsOf({ records, pending, gaps, resets, hasOlder, readTo, user }: Listed): Row[] {
+export function rowsOf({ records, pending, gaps, resets, hasOlder, readTo, headBefore, user }: Listed): Row[] {
   const rows: Row[] = []
   if (hasOlder) rows.push({ type: 'loading', key: 'loading' })
   else if (records[0]?.offset === 1) rows.push({ type: 'start', key: 'start' })
+  else if (records[0] !== undefined && records[0].offset < (gaps[0]?.from ?? Infinity)) {
+    rows.push({ type: 'floor', key: 'floor' })
+  }
   let [nextGap, nextReset, today] = [0, 0, Number.NaN]
   let before: RoomRecord | undefined
   const breaks = (below: number) => {
@@ -53,7 +60,8 @@ export function rowsOf({ records, pending, gaps, resets, hasOlder, readTo, user 
       rows.push({ type: 'day', key: `day/${today}/${record.offset}`, time: record.time })
       before = undefined
     }
-    if (!isUnread && readTo > 0 && record.offset > readTo && record.sender !== user) {
+    const isNew = record.offset > readTo && record.offset <= (headBefore ?? Infinity)
+    if (!isUnread && readTo > 0 && isNew && record.sender !== user) {
       isUnread = true
       if (record !== records[0]) rows.push({ type: 'unread', key: 'unread' })
       before = undefined

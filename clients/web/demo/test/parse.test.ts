@@ -31,6 +31,7 @@ it.each([
   ['**a', '**a'],
   ['`a', '`a'],
   ['``', '``'],
+  ['_a_ and *_b_*, __c__, snake_case_name', '<emphasis a> and <emphasis <emphasis b>>, __c__, snake_case_name'],
   ['(*a*), *b*.', '(<emphasis a>), <emphasis b>.'],
 ])('marks: %s', (text, wanted) => {
   expect(spell(parseInline(text))).toBe(wanted)

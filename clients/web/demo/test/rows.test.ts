@@ -10,8 +10,19 @@ function record(offset: number, sender: string, time = NOON + offset): RoomRecor
   return { ...facts, deleted: false, value: `${offset}` }
 }
 
+const NOTHING: Listed = {
+  records: [],
+  pending: [],
+  gaps: [],
+  resets: [],
+  hasOlder: false,
+  readTo: 0,
+  headBefore: undefined,
+  user: 'ada',
+}
+
 const rows = (listed: Partial<Listed>) =>
-  rowsOf({ records: [], pending: [], gaps: [], resets: [], hasOlder: false, readTo: 0, user: 'ada', ...listed })
+  rowsOf({ ...NOTHING, ...listed })
 
 const spell = (listed: Partial<Listed>) =>
   rows(listed).map((row) => ('follows' in row && row.follows ? `${row.key} follows` : row.key.split('/')[0]))
@@ -44,6 +55,15 @@ it('marks where the unread begins: not before the first row, and not for own mes
   expect(spell({ records, readTo: 1 })).toEqual(['start', 'day', '#1', '#2', 'unread', '#3'])
   expect(spell({ records: records.slice(2), readTo: 1, hasOlder: true })).toEqual(['loading', 'day', '#3'])
   expect(spell({ records, readTo: 3 })).not.toContain('unread')
+  // It came while one was looking.
+  expect(spell({ records, readTo: 1, headBefore: 2 })).not.toContain('unread')
+})
+
+it('says that there was something before the first record, once all has come that is kept', () => {
+  const records = [record(41, 'bob')]
+  expect(spell({ records })).toEqual(['floor', 'day', '#41'])
+  expect(spell({ records, hasOlder: true })).toEqual(['loading', 'day', '#41'])
+  expect(spell({ records, gaps: [{ from: 1, to: 40, reason: 'retention' }] })).toEqual(['gap', 'day', '#41'])
 })
 
 it('gives each row a key of its own', () => {

@@ -54,6 +54,7 @@ export class RoomStore<T = unknown> {
   #older: Promise<void> | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #changed = true
+  #lag: number | undefined
 
   /** `onLook`: told when somebody begins to look, and when nobody does any more. */
   constructor(client: Client, room: Room<T>, onLook: (isLookedAt: boolean) => void) {
@@ -175,7 +176,10 @@ export class RoomStore<T = unknown> {
   #flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.shown.set(this.#show())
+    const [shown, { lag }] = [this.#show(), this.room]
+    // The room also says what is not shown here, such as marks: a list need not be drawn again for that.
+    if (lag !== this.#lag || !isSame(shown, this.shown.get())) this.shown.set(shown)
+    this.#lag = lag
     const { hasOlder } = this.#timeline
     if (this.history.get().hasOlder !== hasOlder) this.history.set({ ...this.history.get(), hasOlder })
   }
@@ -184,7 +188,10 @@ export class RoomStore<T = unknown> {
     const { gaps, resets, caughtUp } = this.#timeline
     const records = this.#changed ? [...this.#timeline.records] : this.shown.get().records
     this.#changed = false
-    const pending = this.#pending.list(this.room.outbox)
+    const before: readonly Pending<T>[] = this.shown?.get().pending ?? []
+    const listed = this.#pending.list(this.room.outbox)
+    const isSettled = listed.length === before.length && listed.every((own, at) => isSame(own, before[at]))
+    const pending = isSettled ? before : listed
     return { records, pending, gaps, resets, caughtUp, deleting: this.#deleting, state: this.room.state }
   }
 }
@@ -221,6 +228,12 @@ export function storeOfRoom<T>(room: Room<T>): RoomStore<T> {
   const store = BY_ROOM.get(room)
   if (store === undefined) throw new Error(`the room ${room.name} does not come from useRoom`)
   return store as RoomStore<T>
+}
+
+/** Of two objects with the same keys. */
+function isSame<S extends object>(one: S, other: S | undefined): boolean {
+  if (other === undefined) return false
+  return (Object.keys(one) as (keyof S)[]).every((key) => Object.is(one[key], other[key]))
 }
 
 function toError(error: unknown): Error {

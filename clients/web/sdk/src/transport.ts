@@ -37,7 +37,7 @@ export function chooseTransport(agent: string, features: Features, { winner, avo
   const usable = (['webtransport', 'websocket'] as const).filter((name) => features[name])
   const [only] = usable
   if (only === undefined) return { order: [], why: NOTHING_SHARED }
-  if (usable.length === 1) return { order: [only], why: 'there is no other one here' }
+  if (usable.length === 1) return { order: [only], why: 'it is the only one shared here' }
   const first = (name: BrowserTransport, why: string): Plan => ({
     order: [name, name === 'webtransport' ? 'websocket' : 'webtransport'],
     why,

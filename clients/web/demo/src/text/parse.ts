@@ -1,4 +1,5 @@
-// What somebody wrote, as a tree: paragraphs of text with links, code, **bold** and *emphasis*, and blocks of code.
+// What somebody wrote, as a tree: paragraphs of text with links, code, **bold** and *emphasis* or _emphasis_,
+// and blocks of code.
 //
 // Pure, and linear in the text's length. The result holds text only; what a node becomes is decided in `Formatted.tsx`.
 
@@ -77,7 +78,7 @@ export function parseInline(text: string, depth = 0): Inline[] {
 }
 
 /** Longer ones first. */
-const MARKS = ['`', '**', '*'] as const
+const MARKS = ['`', '**', '*', '_'] as const
 type Mark = (typeof MARKS)[number]
 
 function marked(mark: Mark, inside: string, depth: number): Inline {

@@ -23,7 +23,9 @@ export function hue(name: string): number {
 /** What stands in place of a picture. */
 export function initials(name: string): string {
   const letters = showName(name).split(/[\s._-]+/u).flatMap((word) => /[\p{L}\p{N}]/u.exec(word)?.[0] ?? [])
-  return letters.slice(0, 2).join('').toUpperCase() || '?'
+  if (letters.length > 0) return letters.slice(0, 2).join('').toUpperCase()
+  // A name may be nothing but an emoji.
+  return /\p{Extended_Pictographic}/u.exec(name)?.[0] ?? '?'
 }
 
 const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' })
@@ -34,6 +36,12 @@ const NUMBER = new Intl.NumberFormat('en')
 
 export function clock(time: number): string {
   return CLOCK.format(time)
+}
+
+/** Without the part of the day, for where there is no room for it. */
+export function shortClock(time: number): string {
+  const parts = CLOCK.formatToParts(time)
+  return parts.map(({ type, value }) => (type === 'dayPeriod' ? '' : value)).join('').trim()
 }
 
 export function fullTime(time: number): string {
