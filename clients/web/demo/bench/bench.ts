@@ -30,7 +30,9 @@ async function opening(server: Server, browsers: Browsers): Promise<void> {
         const page = await open(browsers[kind], server.page('opening', 'ada'), transport)
         await page.waitForFunction(() => performance.getEntriesByName('first-record').length > 0)
         const times = await page.evaluate(() =>
-          ['first-contentful-paint', 'first-record'].map((name) => performance.getEntriesByName(name)[0]?.startTime ?? -1),
+          ['first-contentful-paint', 'first-record'].map(
+            (name) => performance.getEntriesByName(name)[0]?.startTime ?? -1,
+          ),
         )
         over = await connectedOver(page)
         paints.push(times[0] ?? -1)

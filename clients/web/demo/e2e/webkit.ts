@@ -1,4 +1,5 @@
-// WebKitGTK through its own driver. Puppeteer does not speak to it, so this is W3C WebDriver over HTTP, as far as is needed.
+// WebKitGTK through its own driver. Puppeteer does not speak to it, so this is W3C WebDriver over HTTP, as far as it is
+// needed.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
