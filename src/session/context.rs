@@ -1,6 +1,6 @@
 //! What the streams of one session share after the welcome.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use loquic_wire::{Code, Principal, RoomName, SessionId, ephemeral::Ephemeral};
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::limits,
     room::{Room, RoomKey, Said},
-    transport::Link,
+    transport::{Link, SendStream, StreamError},
 };
 
 pub(super) struct Context<L> {
@@ -97,6 +97,31 @@ impl<L: Link> Context<L> {
         let others: Vec<_> = all.into_iter().filter(|said| said.ephemeral.sender != self.id).collect();
         self.shared.stats().ephemerals_delivered.add(others.len() as u64);
         others.into_iter().filter(|said| self.link.send_datagram(said.datagram.clone()).is_err()).collect()
+    }
+
+    /// Writes chunks to a stream that goes before catch-up: beyond a full send window, and then the second value is
+    /// true. Cancel-safe: nothing is written unless it returns.
+    pub(super) async fn write_ahead(
+        &self,
+        send: &mut L::Send,
+        chunks: &mut [Bytes],
+    ) -> Result<(usize, bool), StreamError> {
+        let set = |bytes| self.link.set_send_window(bytes);
+        let (written, was_full) = self.window.ahead(set, pin!(send.write_chunks(chunks))).await;
+        written.map(|written| (written, was_full))
+    }
+
+    /// Writes all of them, likewise. Not cancel-safe.
+    pub(super) async fn write_all_ahead(
+        &self,
+        send: &mut L::Send,
+        mut chunks: &mut [Bytes],
+    ) -> Result<(), StreamError> {
+        while !chunks.is_empty() {
+            let (written, _) = self.write_ahead(send, chunks).await?;
+            chunks = &mut chunks[written..];
+        }
+        Ok(())
     }
 
     /// Lets the send window follow the path. To be called when a write did not fit: only then can the window be too

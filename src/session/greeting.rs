@@ -39,7 +39,9 @@ impl<L: Link> Session<L> {
         };
         debug!(principal = ?admission.principal, client = %hello.client, transport = self.link.transport(), "welcome");
         self.shared.stats().sessions_welcomed.increment();
-        self.context = Some(Context::new(self.shared.clone(), self.link.clone(), id, admission));
+        let context = Context::new(self.shared.clone(), self.link.clone(), id, admission);
+        control.enter(context.clone());
+        self.context = Some(context);
         self.state.welcome();
         for (purpose, stream) in std::mem::take(&mut self.parked) {
             let first = self.state.unpark(purpose);
