@@ -210,6 +210,10 @@ pub const SEND_WINDOW_MAX: u64 = 1024 * 1024;
 /// Unacknowledged bytes kept for all connections together, beyond `SEND_WINDOW_MIN` of each.
 pub const SEND_WINDOWS_MAX: u64 = 16 * 1024 * 1024;
 
+/// A stream that goes before catch-up finds a full send window wider by this part. A quarter: the records, answers and
+/// pongs of a round trip, beside a catch-up that keeps the window full. Costs as much again of what windows cost.
+pub const SEND_WINDOW_AHEAD: u64 = 4;
+
 /// One connection gets at most this part of what the others leave of it, so one alone can have the largest window there
 /// is, a hundred 140 KiB each, and a thousand 16 KiB, beyond the minimum.
 pub const SEND_WINDOW_SHARE: u64 = 16;

@@ -1,8 +1,11 @@
 //! What the streams of one session share after the welcome.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -22,7 +25,7 @@ use crate::{
     config::limits,
     presence::{Guest, Seat},
     room::{Interrupt, Marked, Room, RoomKey, Said},
-    transport::{Link, LinkError},
+    transport::{Link, LinkError, SendStream, StreamError},
 };
 
 pub(super) struct Context<L> {
@@ -179,6 +182,31 @@ impl<L: Link> Context<L> {
         let others: Vec<_> = all.into_iter().filter(|said| said.ephemeral.sender != self.id).collect();
         self.shared.stats().ephemerals_delivered.add(others.len() as u64);
         others.into_iter().filter(|said| self.link.send_datagram(said.datagram.clone()).is_err()).collect()
+    }
+
+    /// Writes chunks to a stream that goes before catch-up: beyond a full send window, and then the second value is
+    /// true. Cancel-safe: nothing is written unless it returns.
+    pub(super) async fn write_ahead(
+        &self,
+        send: &mut L::Send,
+        chunks: &mut [Bytes],
+    ) -> Result<(usize, bool), StreamError> {
+        let set = |bytes| self.link.set_send_window(bytes);
+        let (written, was_full) = self.window.ahead(set, pin!(send.write_chunks(chunks))).await;
+        written.map(|written| (written, was_full))
+    }
+
+    /// Writes all of them, likewise. Not cancel-safe.
+    pub(super) async fn write_all_ahead(
+        &self,
+        send: &mut L::Send,
+        mut chunks: &mut [Bytes],
+    ) -> Result<(), StreamError> {
+        while !chunks.is_empty() {
+            let (written, _) = self.write_ahead(send, chunks).await?;
+            chunks = &mut chunks[written..];
+        }
+        Ok(())
     }
 
     /// Lets the send window follow the path. To be called when a write did not fit: only then can the window be too

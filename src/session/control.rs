@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct Control<L: Link> {
     send: L::Send,
     frames: Frames<L::Recv>,
+    /// After the welcome.
+    context: Option<Arc<Context<L>>>,
     /// Waiting for their turn, one at a time: answers come in the order of the questions.
     requests: VecDeque<Request>,
     /// One is being answered.
@@ -65,7 +67,13 @@ pub(super) struct Unwritable;
 impl<L: Link> Control<L> {
     pub(super) fn new(stream: Stream<L>) -> Self {
         stream.send.set_priority(priority::CONTROL);
-        Self { send: stream.send, frames: stream.frames, requests: VecDeque::new(), is_busy: false }
+        let Stream { send, frames } = stream;
+        Self { send, frames, context: None, requests: VecDeque::new(), is_busy: false }
+    }
+
+    /// From now on it is one stream of several, and goes before the others.
+    pub(super) fn enter(&mut self, context: Arc<Context<L>>) {
+        self.context = Some(context);
     }
 
     /// Waits for the peer's next frame, for ever while too many requests wait. Cancel-safe.
@@ -175,7 +183,14 @@ impl<L: Link> Control<L> {
     /// that reads its control stream: credit keeps records out of its way.
     async fn write<B: Body>(&mut self, body: &B) -> Result<(), Unwritable> {
         let mut frame = [to_bytes(body)];
-        match timeout(limits::CONTROL_WRITE_TIMEOUT, self.send.write_all_chunks(&mut frame)).await {
+        let send = &mut self.send;
+        let write = async {
+            match &self.context {
+                Some(context) => context.write_all_ahead(send, &mut frame).await,
+                None => send.write_all_chunks(&mut frame).await,
+            }
+        };
+        match timeout(limits::CONTROL_WRITE_TIMEOUT, write).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Unwritable),
         }

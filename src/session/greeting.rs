@@ -42,7 +42,9 @@ impl<L: Link> Session<L> {
         debug!(principal = ?admission.principal, client = %hello.client, transport = self.link.transport(), "welcome");
         self.shared.stats().sessions_welcomed.increment();
         self.expiry = Expiry::new(admission.expires_at, now());
-        self.context = Some(Context::new(self.shared.clone(), self.link.clone(), id, hello.previous, admission));
+        let context = Context::new(self.shared.clone(), self.link.clone(), id, hello.previous, admission);
+        control.enter(context.clone());
+        self.context = Some(context);
         self.state.welcome();
         for (purpose, stream) in std::mem::take(&mut self.parked) {
             let first = self.state.unpark(purpose);

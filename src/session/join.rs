@@ -30,12 +30,12 @@ use crate::{
     config::limits,
     presence::Follower,
     room::{Event, Reader},
-    transport::{Link, SendStream},
+    transport::{Link, SendStream, StreamError},
 };
 
 /// Serves a stream that began with `Join`, until it ends.
 pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mut Stream<L>) -> Ending {
-    let (credit, presence) = (join.credit, join.presence);
+    let (credit, presence, is_live) = (join.credit, join.presence, join.from == From::Live);
     // Boxed: attaching needs a large future for a moment, the subscription a small one for hours.
     let reader = match Box::pin(start(context, join, stream)).await {
         Ok(reader) => reader,
@@ -48,7 +48,7 @@ pub(super) async fn serve<L: Link>(context: &Context<L>, join: Join, stream: &mu
     let seat = context.sit_down(&room);
     let presence = seat.follow(presence).map(Box::new);
     let mut subscription =
-        Subscription { context, send, frames, reader, presence, credit, end: None, unlooked_bytes: 0 };
+        Subscription { context, send, frames, reader, presence, credit, is_live, end: None, unlooked_bytes: 0 };
     context.enter(&room);
     // It ends with the stream; a session that is over takes its context along.
     let ending = subscription.run().await;
@@ -85,6 +85,8 @@ struct Subscription<'a, L: Link, F> {
     presence: Option<Box<Follower>>,
     /// Bytes of records that may still be sent.
     credit: u64,
+    /// Whether it goes before streams in catch-up.
+    is_live: bool,
     /// Set when the peer's frames say that the stream has to end; what is being written is written first.
     end: Option<Code>,
     /// Bytes sent since the peer's frames were looked at.
@@ -137,11 +139,11 @@ where
             }
             Event::Gap(gap) => self.write_frame(&gap).await,
             Event::Reset(reset) => {
-                self.send.set_priority(priority::CATCH_UP);
+                self.set_live(false);
                 self.write_frame(&reset).await
             }
             Event::CaughtUp(caught_up) => {
-                self.send.set_priority(priority::LIVE);
+                self.set_live(true);
                 self.write_frame(&caught_up).await
             }
             Event::Ephemerals(values) => {
@@ -163,6 +165,11 @@ where
         self.write(&mut [page]).await.map(drop)
     }
 
+    fn set_live(&mut self, is_live: bool) {
+        self.is_live = is_live;
+        self.send.set_priority(if is_live { priority::LIVE } else { priority::CATCH_UP });
+    }
+
     async fn write_frame<B: Body>(&mut self, body: &B) -> Result<(), Ending> {
         self.write(&mut [to_bytes(body)]).await.map(drop)
     }
@@ -175,13 +182,16 @@ where
             tokio::select! {
                 // Nearly always there is room, and then nothing else is looked at.
                 biased;
-                written = self.send.write_chunks(chunks) => {
-                    chunks = &mut chunks[written?..];
+                written = write_some(self.context, self.send, chunks, self.is_live) => {
+                    let (written, was_full) = written?;
+                    chunks = &mut chunks[written..];
+                    if was_full || !chunks.is_empty() {
+                        has_waited = true;
+                        self.context.follow_path();
+                    }
                     if chunks.is_empty() {
                         return Ok(has_waited);
                     }
-                    has_waited = true;
-                    self.context.follow_path();
                 }
                 frame = self.frames.next(), if self.end.is_none() => {
                     // A peer that leaves in the middle of a page does not want the rest.
@@ -236,6 +246,20 @@ async fn news(presence: &mut Option<Box<Follower>>) -> Bytes {
     match presence {
         Some(follower) => follower.next().await,
         None => pending().await,
+    }
+}
+
+/// Writes what fits. A live stream may go beyond a full send window, and then the second value is true.
+async fn write_some<L: Link>(
+    context: &Context<L>,
+    send: &mut L::Send,
+    chunks: &mut [Bytes],
+    is_live: bool,
+) -> Result<(usize, bool), StreamError> {
+    if is_live {
+        context.write_ahead(send, chunks).await
+    } else {
+        send.write_chunks(chunks).await.map(|written| (written, false))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     room::{Answer, ProducerKey, Publisher},
-    transport::{Link, SendStream},
+    transport::{Link, SendStream as _},
 };
 
 /// Pieces of a stream taken at once, each of up to a packet: about 90 KB, so that one turn takes many small publishes.
@@ -49,8 +49,7 @@ async fn start<L: Link>(context: &Context<L>, open: Open, stream: &mut Stream<L>
 
 /// Takes publishes and answers them until the peer has ended its half and everything is answered.
 async fn run<L: Link>(context: &Context<L>, mut publisher: Publisher, stream: &mut Stream<L>) -> Result<(), Ending> {
-    let shared = &context.shared;
-    let (stats, in_flight_max) = (shared.stats(), shared.config.in_flight_max);
+    let (stats, in_flight_max) = (context.shared.stats(), context.shared.config.in_flight_max);
     let Stream { send, frames } = stream;
     let mut pieces = vec![Bytes::new(); PIECES];
     let mut is_read = true;
@@ -62,7 +61,7 @@ async fn run<L: Link>(context: &Context<L>, mut publisher: Publisher, stream: &m
             biased;
             answers = publisher.next() => match answers {
                 // While the write waits nothing is read: a peer that does not take its answers sends no more.
-                Ok(answers) => send.write_all_chunks(&mut [encode(stats, &answers)]).await?,
+                Ok(answers) => context.write_all_ahead(send, &mut [encode(stats, &answers)]).await?,
                 Err(code) => return Err(Ending::refuse(code, "the publisher is closed")),
             },
             read = frames.read(&mut pieces, |frame| batch.take(frame)), if may_read => {

@@ -6,11 +6,14 @@
 //! carry as much (dynamic thresholds, Choudhury and Hahne 1998).
 
 use std::{
+    future::poll_fn,
     ops::RangeInclusive,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
 };
 
 use parking_lot::Mutex;
@@ -110,6 +113,28 @@ impl Window {
         if std::mem::take(&mut state.is_used) { None } else { self.set(&mut state, 0) }
     }
 
+    /// Writes for a stream that goes before catch-up. If the window, which `set` sets, is full, it writes beyond it;
+    /// the second value says whether it was. As cancel-safe as `write`.
+    ///
+    /// Priorities order what is written already. Room to write goes to whoever comes first, and a stream in catch-up
+    /// takes all of it whenever the peer acknowledges something: the others would wait behind it.
+    pub(super) async fn ahead<T>(&self, set: impl Fn(u64), mut write: Pin<&mut impl Future<Output = T>>) -> (T, bool) {
+        let mut was_full = false;
+        let written = poll_fn(|context| {
+            if let Poll::Ready(written) = write.as_mut().poll(context) {
+                return Poll::Ready(written);
+            }
+            was_full = true;
+            // Held meanwhile, so that nobody sets a size in between.
+            let state = self.state.lock();
+            set(state.bytes + state.bytes / limits::SEND_WINDOW_AHEAD);
+            let polled = write.as_mut().poll(context);
+            set(state.bytes);
+            polled
+        });
+        (written.await, was_full)
+    }
+
     fn set(&self, state: &mut State, wanted: u64) -> Option<u64> {
         let new = self.windows.resize(state.bytes, wanted);
         (std::mem::replace(&mut state.bytes, new) != new).then_some(new)
@@ -124,6 +149,9 @@ impl Drop for Window {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, future::ready, pin::pin};
+
+    use futures::FutureExt;
     use proptest::prelude::*;
 
     use super::*;
@@ -153,6 +181,18 @@ mod tests {
         assert_eq!(window.rest(), Some(MIN));
         assert_eq!(window.rest(), None);
         assert_eq!(windows.spare(), BUDGET);
+    }
+
+    #[test]
+    fn what_goes_ahead_finds_room_in_a_full_window() {
+        let window = Windows::new(MIN..=MAX, BUDGET).open();
+        let size = &Cell::new(MIN);
+        let set = |bytes| size.set(bytes);
+        let fits = |bytes| poll_fn(move |_| if bytes <= size.get() { Poll::Ready(()) } else { Poll::Pending });
+        assert_eq!(window.ahead(set, pin!(ready(()))).now_or_never(), Some(((), false)), "it had room");
+        assert_eq!(window.ahead(set, pin!(fits(MIN + MIN / 4))).now_or_never(), Some(((), true)), "it went beyond");
+        assert_eq!(window.ahead(set, pin!(fits(MIN + MIN / 4 + 1))).now_or_never(), None, "beyond, not without end");
+        assert_eq!(size.get(), MIN, "it is as it was");
     }
 
     #[test]

@@ -239,7 +239,8 @@ impl super::Link for Link {
     }
 
     fn set_send_window(&self, bytes: u64) {
-        self.shared.change(|state| state.sides[self.side].send_window = Some(bytes));
+        // Wakes nobody: it is noted, and holds nothing back.
+        self.shared.state.lock().sides[self.side].send_window = Some(bytes);
     }
 
     fn set_streams_max(&self, count: u32) {
