@@ -9,16 +9,19 @@
 //!   client does not read the stream, so that its flow control is used up;
 //! - *catching up*: a room of 1,000,000 records is replayed in 2 s, by a client that gives credit at that pace;
 //! - *both*;
-//!   *elsewhere*: the same replay on a connection of its own. What that costs the live rooms is the machine, and not
-//!   the
-//!   connection;
+//! - *elsewhere*: the same replay on a connection of its own. What that costs the live rooms is the machine, and not
+//!   the connection;
 //! - *flat out*, *flat out elsewhere*: without a pace, again and again, which takes all of a machine with two cores.
+//!
+//! `--path` puts a bad network (`loquic-impair`) between each connection and the server: there it is the network that
+//! is waited for, and not the processors.
 //!
 //! Target: p99 at most 1.5 × of alone, and of the same elsewhere, over raw QUIC and over WebTransport. Both
 //! percentiles are medians of the rounds.
 //! Rooms are at the level `process`, so that what syncs of the disk take hides nothing; `--level disk` has them too.
 //!
-//! `cargo bench --bench neighbours [-- --quick] [--transport quic|webtransport] [--level LEVEL]`
+//! `cargo bench --bench neighbours [-- --quick] [--transport quic|webtransport] [--level LEVEL] [--rounds N]
+//! [--only NAME,NAME] [--pace RECORDS_PER_SECOND] [--path rate=100Mbit,delay=5ms,queue=64]`
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,6 +37,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use loquic_impair::Proxy;
 use loquic_wire::{
     Frame,
     frame::to_bytes,
@@ -48,7 +52,7 @@ use tokio::{
 
 use self::support::{
     figures::{Table, Times, has_flag, is_quick, median, value_of, verdict},
-    process::{Node, Server},
+    process::{Node, Server, own_cpu},
     wire::{Carrier, Cutter, RECORD_KIND, Session, Stream, endpoints, fill, put_publish},
 };
 
@@ -59,7 +63,7 @@ const PAYLOAD_BYTES: usize = 128;
 const BEHIND: &str = "bench:behind";
 /// What the room without credit gets.
 const CREDIT: u64 = 64 << 10;
-/// Records per second of the replay that has a pace.
+/// Unless `--pace` says another one.
 const PACE: u64 = 500_000;
 /// A record's frame, about.
 const RECORD_BYTES: u64 = PAYLOAD_BYTES as u64 + 32;
@@ -95,6 +99,10 @@ fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let (records, rounds, phase) =
         if is_quick() { (100_000, 2, Duration::from_millis(500)) } else { (1_000_000, 4, Duration::from_secs(2)) };
+    let rounds = value_of("--rounds").map_or(rounds, |rounds| rounds.parse().expect("a number"));
+    let only = value_of("--only");
+    let is_chosen =
+        |name: &str| name == "alone" || only.as_ref().is_none_or(|only| only.split(',').any(|of| of == name));
     let level = value_of("--level").unwrap_or_else(|| "process".into());
     let chosen = value_of("--transport");
     let columns = [
@@ -103,6 +111,9 @@ fn main() {
         "p50, µs",
         "p99, µs",
         "replayed/s",
+        "server, CPU",
+        "client, CPU",
+        "datagrams lost",
         "÷ alone",
         "target",
         "÷ elsewhere",
@@ -115,10 +126,12 @@ fn main() {
         let live = runtime.block_on(Live::start(carrier, &server));
         let mut phases: Vec<Vec<Phase>> = ALL.iter().map(|_| Vec::new()).collect();
         // The first seconds are of sockets and tables that grow.
-        runtime.block_on(live.measure(Beside::Both, phase));
+        runtime.block_on(live.measure(Beside::Both, phase, &server));
         for _ in 0..rounds {
-            for ((beside, _), phases) in ALL.iter().zip(&mut phases) {
-                phases.push(runtime.block_on(live.measure(*beside, phase)));
+            for ((beside, name), phases) in ALL.iter().zip(&mut phases).filter(|((_, name), _)| is_chosen(name)) {
+                let of = runtime.block_on(live.measure(*beside, phase, &server));
+                eprintln!("{} {name}: {of:.2?}", carrier.name());
+                phases.push(of);
             }
         }
         report(&mut table, carrier, &phases);
@@ -128,10 +141,16 @@ fn main() {
 }
 
 /// What one phase gave, in microseconds, and records per second that were replayed beside it.
+#[derive(Debug)]
 struct Phase {
     p50: f64,
     p99: f64,
     replayed: f64,
+    /// Processors that were kept busy.
+    server: f64,
+    client: f64,
+    /// Datagrams that did not fit the buffer of their socket, on the whole machine.
+    lost: f64,
 }
 
 fn report(table: &mut Table, carrier: Carrier, phases: &[Vec<Phase>]) {
@@ -139,9 +158,11 @@ fn report(table: &mut Table, carrier: Carrier, phases: &[Vec<Phase>]) {
     let of = |beside: Beside| ALL.iter().position(|(other, _)| *other == beside).expect("it is in the list");
     let [alone, elsewhere, flat_out] = [Beside::Nothing, Beside::Elsewhere, Beside::FlatOutElsewhere]
         .map(|beside| middle(of(beside), |phase| phase.p99));
-    for (at, (beside, name)) in ALL.iter().enumerate() {
+    for (at, (beside, name)) in ALL.iter().enumerate().filter(|(at, _)| !phases[*at].is_empty()) {
         let (p50, p99) = (middle(at, |phase| phase.p50), middle(at, |phase| phase.p99));
         let (ratio, replayed) = (p99 / alone, middle(at, |phase| phase.replayed));
+        let (server, client) = (middle(at, |phase| phase.server), middle(at, |phase| phase.client));
+        let lost = phases[at].iter().map(|phase| phase.lost).sum::<f64>();
         // The same elsewhere, where there is such a thing.
         let machine = match beside {
             Beside::CatchingUp | Beside::Both => elsewhere,
@@ -156,6 +177,9 @@ fn report(table: &mut Table, carrier: Carrier, phases: &[Vec<Phase>]) {
             format!("{p50:.0}"),
             format!("{p99:.0}"),
             format!("{replayed:.0}"),
+            format!("{server:.2}"),
+            format!("{client:.2}"),
+            format!("{lost:.0}"),
             format!("{ratio:.2}"),
             target(ratio),
             format!("{:.2}", p99 / machine),
@@ -164,6 +188,7 @@ fn report(table: &mut Table, carrier: Carrier, phases: &[Vec<Phase>]) {
         let line = serde_json::json!({
             "beside": name, "transport": carrier.name(), "p50_us": p50, "p99_us": p99, "ratio": ratio,
             "ratio_elsewhere": p99 / machine, "replayed_per_s": replayed.round(),
+            "server_cpu": server, "client_cpu": client, "datagrams_lost": lost,
         });
         table.row(cells, line);
     }
@@ -177,6 +202,7 @@ struct Live {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     _publishers: Session,
+    _path: Option<Proxy>,
     _tasks: JoinSet<()>,
 }
 
@@ -192,9 +218,14 @@ struct Shared {
 impl Live {
     async fn start(carrier: Carrier, server: &Server) -> Self {
         let endpoints = endpoints(3, carrier.alpn());
-        let session = Session::open_over(carrier, &endpoints[0], server.address, "reader").await;
+        let path = match value_of("--path") {
+            Some(path) => Some(Proxy::udp(server.address, path.parse().expect("a profile"), 1).await.expect("a proxy")),
+            None => None,
+        };
+        let to = path.as_ref().map_or(server.address, Proxy::address);
+        let session = Session::open_over(carrier, &endpoints[0], to, "reader").await;
         let publishers = Session::open_over(carrier, &endpoints[1], server.address, "writer").await;
-        let other = Session::open_over(carrier, &endpoints[2], server.address, "other").await;
+        let other = Session::open_over(carrier, &endpoints[2], to, "other").await;
         let (from, until) = (AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX));
         let shared = Arc::new(Shared { start: Instant::now(), from, until, times: Mutex::default() });
         let stop = Arc::new(AtomicBool::new(false));
@@ -217,12 +248,13 @@ impl Live {
             shared,
             stop,
             _publishers: publishers,
+            _path: path,
             _tasks: tasks,
         }
     }
 
     /// Measures for so long beside that.
-    async fn measure(&self, beside: Beside, phase: Duration) -> Phase {
+    async fn measure(&self, beside: Beside, phase: Duration, server: &Server) -> Phase {
         let replayed = Arc::new(AtomicU64::new(0));
         let mut tasks = Tasks::default();
         if matches!(beside, Beside::Stalled | Beside::Both) {
@@ -238,18 +270,22 @@ impl Live {
         };
         match beside {
             Beside::Nothing | Beside::Stalled => {}
-            Beside::CatchingUp | Beside::Both => tasks.spawn(replay_of(&self.session, Some(PACE))),
+            Beside::CatchingUp | Beside::Both => tasks.spawn(replay_of(&self.session, Some(of_pace()))),
             Beside::FlatOut => tasks.spawn(replay_of(&self.session, None)),
-            Beside::Elsewhere => tasks.spawn(replay_of(&self.other, Some(PACE))),
+            Beside::Elsewhere => tasks.spawn(replay_of(&self.other, Some(of_pace()))),
             Beside::FlatOutElsewhere => tasks.spawn(replay_of(&self.other, None)),
         }
         // It goes on already when measuring begins.
         sleep(PAUSE).await;
         *self.shared.times.lock().expect("nobody panics") = Times::default();
         let (from, before) = (self.shared.start.elapsed(), replayed.load(Relaxed));
+        let (of_server, own, lost) = (server.process.cpu(), own_cpu(), datagrams_lost());
         self.shared.until.store((from + phase).as_nanos() as u64, Relaxed);
         self.shared.from.store(from.as_nanos() as u64, Relaxed);
         sleep(phase).await;
+        let each = |cpu: Duration| cpu.as_secs_f64() / phase.as_secs_f64();
+        let (of_server, own) = (each(server.process.cpu() - of_server), each(own_cpu() - own));
+        let lost = (datagrams_lost() - lost) as f64;
         let replayed = (replayed.load(Relaxed) - before) as f64 / phase.as_secs_f64();
         sleep(PAUSE).await;
         drop(tasks);
@@ -258,8 +294,23 @@ impl Live {
         let mut times = self.shared.times.lock().expect("nobody panics");
         let due = (phase.as_secs_f64() * PER_SECOND as f64) as usize;
         assert!(times.len().abs_diff(due) <= 1, "{} of {due} have arrived", times.len());
-        Phase { p50: times.percentile(0.5), p99: times.percentile(0.99), replayed }
+        let (p50, p99) = (times.percentile(0.5), times.percentile(0.99));
+        Phase { p50, p99, replayed, server: of_server, client: own, lost }
     }
+}
+
+/// Datagrams that found the buffer of their socket full since the machine was started.
+fn datagrams_lost() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: ")).map(|line| line.split(' '));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let lost = names.zip(values).find(|(name, _)| *name == "RcvbufErrors");
+    lost.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+/// Records per second of the replay that has a pace.
+fn of_pace() -> u64 {
+    value_of("--pace").map_or(PACE, |pace| pace.parse().expect("a number"))
 }
 
 /// Ended when dropped.

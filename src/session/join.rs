@@ -185,13 +185,12 @@ where
                 written = write_some(self.context, self.send, chunks, self.is_live) => {
                     let (written, was_full) = written?;
                     chunks = &mut chunks[written..];
-                    if was_full || !chunks.is_empty() {
-                        has_waited = true;
-                        self.context.follow_path();
-                    }
+                    has_waited |= was_full;
                     if chunks.is_empty() {
                         return Ok(has_waited);
                     }
+                    has_waited = true;
+                    self.context.follow_path();
                 }
                 frame = self.frames.next(), if self.end.is_none() => {
                     // A peer that leaves in the middle of a page does not want the rest.

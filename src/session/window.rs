@@ -37,7 +37,8 @@ impl Windows {
 
     /// The window of a new connection.
     pub(super) fn open(self: &Arc<Self>) -> Window {
-        let state = State { bytes: *self.bounds.start(), is_used: false };
+        let bytes = *self.bounds.start();
+        let state = State { bytes, filled: bytes, is_used: false };
         Window { windows: self.clone(), state: Mutex::new(state) }
     }
 
@@ -77,6 +78,8 @@ pub(super) struct Window {
 #[derive(Debug)]
 struct State {
     bytes: u64,
+    /// About what was in it when a write last found it full: more than its size after it has shrunk.
+    filled: u64,
     /// Whether a write found it full since the last call of `rest`.
     is_used: bool,
 }
@@ -95,6 +98,7 @@ impl Window {
     pub(super) fn follow(&self, congestion_window: u64) -> Option<u64> {
         let mut state = self.state.lock();
         state.is_used = true;
+        state.filled = state.bytes;
         self.set(&mut state, congestion_window.saturating_mul(2))
     }
 
@@ -110,7 +114,12 @@ impl Window {
     /// Gives back what was not needed since the last call; returns the new size if it changed.
     pub(super) fn rest(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        if std::mem::take(&mut state.is_used) { None } else { self.set(&mut state, 0) }
+        if std::mem::take(&mut state.is_used) {
+            return None;
+        }
+        let resized = self.set(&mut state, 0);
+        state.filled = state.bytes;
+        resized
     }
 
     /// Writes for a stream that goes before catch-up. If the window, which `set` sets, is full, it writes beyond it;
@@ -127,7 +136,8 @@ impl Window {
             was_full = true;
             // Held meanwhile, so that nobody sets a size in between.
             let state = self.state.lock();
-            set(state.bytes + state.bytes / limits::SEND_WINDOW_AHEAD);
+            // A window that has shrunk stays full until the path has taken what was in it.
+            set(state.bytes.max(state.filled) + state.bytes / limits::SEND_WINDOW_AHEAD);
             let polled = write.as_mut().poll(context);
             set(state.bytes);
             polled
@@ -193,6 +203,17 @@ mod tests {
         assert_eq!(window.ahead(set, pin!(fits(MIN + MIN / 4))).now_or_never(), Some(((), true)), "it went beyond");
         assert_eq!(window.ahead(set, pin!(fits(MIN + MIN / 4 + 1))).now_or_never(), None, "beyond, not without end");
         assert_eq!(size.get(), MIN, "it is as it was");
+        window.follow(MIN * 4);
+        window.follow(MIN);
+        assert_eq!(
+            window.ahead(set, pin!(fits(MIN * 8))).now_or_never(),
+            Some(((), true)),
+            "it has shrunk, and is full"
+        );
+        assert_eq!(size.get(), MIN * 2);
+        assert_eq!(window.rest(), None, "it was used");
+        size.set(window.rest().unwrap());
+        assert_eq!(window.ahead(set, pin!(fits(MIN * 2))).now_or_never(), None, "it has come to rest");
     }
 
     #[test]
