@@ -404,5 +404,6 @@ async fn idle_futures_are_small() {
     let session = size_of_val(&crate::session::run(link, shared()));
     let join = crate::session::join_task_bytes();
     println!("session: {session} bytes, join: {join} bytes");
-    assert!(session <= 3_072 && join <= 2_048, "session: {session} bytes, join: {join} bytes");
+    // With tokio's header both stay below a size class of the allocator: 3,072 and 2,560.
+    assert!(session <= 2_944 && join <= 2_432, "session: {session} bytes, join: {join} bytes");
 }
