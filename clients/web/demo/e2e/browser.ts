@@ -27,6 +27,8 @@ export function launch(kind: Kind): Promise<Browser> {
   return puppeteer.launch({ browser, executablePath, args, headless: true })
 }
 
+const FAILED_WEBSOCKET = /The connection to wss?:\S+ was interrupted while the page was loading/
+
 /** A tab with the page. */
 export class Tab {
   readonly page: Page
@@ -35,7 +37,10 @@ export class Tab {
 
   private constructor(page: Page) {
     this.page = page
-    page.on('pageerror', (error) => this.problems.push(String(error)))
+    page.on('pageerror', (error) => {
+      // Firefox tells of a WebSocket that fails while a page loads as of an error of the page, whoever handles it.
+      if (!FAILED_WEBSOCKET.test(String(error))) this.problems.push(String(error))
+    })
   }
 
   static async open(browser: Browser, url: string, token?: string): Promise<Tab> {
